@@ -1,0 +1,1 @@
+"""GPC Studio: see how a predictive controller thinks."""

@@ -1,0 +1,79 @@
+"""Options that every controller has, and how options become JAX pytrees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import jax
+
+from gpc_studio.options import describe, option
+
+T = TypeVar("T", bound=type)
+
+SPLINES = ("zero", "linear", "cubic")
+RISKS = ("mean", "worst", "best", "cvar", "exponential", "value_at_risk")
+ENGINES = ("auto", "native", "analytic")
+EXECUTE = ("mean", "best")
+
+
+def options_pytree(cls: T) -> T:
+    """Registers a frozen options dataclass as a JAX pytree.
+
+    Numbers that leave array shapes alone are leaves, so that jitted code takes them as traced
+    arguments and moving their slider never recompiles. Static options, text and booleans are part
+    of the tree's structure.
+    """
+    described = describe(cls)
+    names = [field.name for field in fields(cls)]
+    traced = [n for n in names if not described[n].static and described[n].kind in (int, float)]
+    meta = [n for n in names if n not in traced]
+    jax.tree_util.register_dataclass(cls, data_fields=traced, meta_fields=meta)
+    return cls
+
+
+@options_pytree
+@dataclass(frozen=True)
+class PlanningOptions:
+    """How any controller plans; rules add their own options in subclasses."""
+
+    samples: int = option(
+        32, min=2, max=4096, step=1, static=True, group="Sampling",
+        help="Candidate plans rolled out at every planning step.",
+    )  # fmt: skip
+    horizon: float = option(
+        1.0, min=0.1, max=5.0, step=0.1, unit="s", static=True, group="Plan",
+        help="How far ahead plans look.",
+    )  # fmt: skip
+    knots: int = option(
+        4, min=2, max=32, step=1, static=True, group="Plan",
+        help="Control points of the spline that describes a plan.",
+    )  # fmt: skip
+    spline: str = option(
+        "cubic", choices=SPLINES, static=True, group="Plan",
+        help="How controls are interpolated between knots.",
+    )  # fmt: skip
+    rate: float = option(
+        20.0, min=1.0, max=200.0, step=1.0, unit="Hz", group="Plan", label="Planning rate",
+        help="Planning steps asked for per second of simulation.",
+    )  # fmt: skip
+    execute: str = option(
+        "mean", choices=EXECUTE, group="Plan",
+        help="Whether the mean of the distribution or the best sample is executed.",
+    )  # fmt: skip
+    domains: int = option(
+        1, min=1, max=16, step=1, static=True, group="Domain randomisation",
+        help="Perturbed models that every sample is rolled out on; the first is the nominal one.",
+    )  # fmt: skip
+    risk_metric: str = option(
+        "mean", choices=RISKS, group="Domain randomisation",
+        help="How a sample's costs over the domains become one cost.",
+    )  # fmt: skip
+    risk_level: float = option(
+        0.25, min=0.01, max=1.0, step=0.01, group="Domain randomisation",
+        help="Tail fraction of cvar and value_at_risk; risk aversion of exponential.",
+    )  # fmt: skip
+    engine: str = option(
+        "auto", choices=ENGINES, static=True, group="Engine",
+        help="What rolls out: MuJoCo on all cores, the task's own JAX dynamics, or the faster.",
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""What one planning step produces."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from gpc_studio.scenes.state import Array
+
+
+class Source(IntEnum):
+    """Proposal that a sample came from; it travels with the sample to the screen."""
+
+    PREVIOUS = 0
+    GAUSSIAN = 1
+    FLOW = 2
+
+    @property
+    def title(self) -> str:
+        """Name that people see."""
+        return {0: "Previous plan", 1: "Gaussian noise", 2: "Flow policy"}[int(self)]
+
+
+class Plan(NamedTuple):
+    """Result of one planning step for one episode (leading axis E when batched).
+
+    K knots, nu actuators, N samples, T steps, D domains, S traced points. Knots and controls are
+    in actuator units, positions in the world frame in metres, times in seconds.
+
+    Attributes:
+        time: Simulation time of the state planned from, ().
+        knot_times: Absolute times of the knots (K,).
+        knots: Candidate knots (N, K, nu).
+        source: `Source` of every candidate (N,) int.
+        cost: Cost of every candidate after risk (N,); non-finite rollouts count as +inf.
+        cost_terms: Weighted cost terms, averaged over domains (N, n_terms), in the order of
+            `Task.weights`.
+        weight: Share of every candidate in the update, sums to 1 (N,).
+        domain_cost: Cost per domain (D, N).
+        mean: Mean of the distribution after the update (K, nu).
+        std: Standard deviation of the distribution after the update (K, nu).
+        executed: Knots to execute (K, nu).
+        controls: Spline through `executed` at `time + k * dt`, clipped to the limits (T, nu); the
+            plant applies these and holds the last.
+        best: Index of the cheapest candidate, ().
+        latents: Latents of the candidates (N, L), or None.
+        traces: Paths of the traced points in the nominal domain (N, T+1, S, 3), float32.
+        qpos: Positions along every rollout in the nominal domain (N, T+1, nq); for ghosts.
+    """
+
+    time: Array
+    knot_times: Array
+    knots: Array
+    source: Array
+    cost: Array
+    cost_terms: Array
+    weight: Array
+    domain_cost: Array
+    mean: Array
+    std: Array
+    executed: Array
+    controls: Array
+    best: Array
+    latents: Array | None
+    traces: Array
+    qpos: Array
+
+
+class PlanTiming(NamedTuple):
+    """Wall time of one planning step and of its parts, s."""
+
+    propose: float
+    rollout: float
+    cost: float
+    update: float
+
+    @property
+    def total(self) -> float:
+        """The whole step, s."""
+        return self.propose + self.rollout + self.cost + self.update
