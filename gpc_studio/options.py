@@ -92,9 +92,9 @@ class Option:
             if isinstance(value, str) and (not self.choices or value in self.choices):
                 return value
         elif self.kind is bool:
-            if isinstance(value, bool) or type(value).__name__ == "bool_":
+            if _is_bool(value):
                 return bool(value)
-        elif not isinstance(value, (bool, str, bytes)):
+        elif not isinstance(value, (str, bytes)) and not _is_bool(value):
             number = _as_number(value)
             if number is not None and self._in_range(number):
                 if self.kind is float:
@@ -174,6 +174,11 @@ def _inherited_facts(options_type: type, name: str) -> dict[str, Any] | None:
         if field is not None and _KEY in field.metadata:
             return field.metadata[_KEY]
     return None
+
+
+def _is_bool(value: object) -> bool:
+    kind = type(value)
+    return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
 def _as_number(value: object) -> float | None:
