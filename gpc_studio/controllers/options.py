@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from gpc_studio.options import describe, option
 
 T = TypeVar("T", bound=type)
+Options = TypeVar("Options")
 
 SPLINES = ("zero", "linear", "cubic")
 RISKS = ("mean", "worst", "best", "cvar", "exponential", "value_at_risk")
@@ -20,16 +23,48 @@ EXECUTE = ("mean", "best")
 def options_pytree(cls: T) -> T:
     """Registers a frozen options dataclass as a JAX pytree.
 
-    Numbers that leave array shapes alone are leaves, so that jitted code takes them as traced
-    arguments and moving their slider never recompiles. Static options, text and booleans are part
-    of the tree's structure.
+    Options that leave array shapes alone are leaves, so that jitted code takes them as traced
+    arguments and moving their slider never recompiles. Static options are part of the tree's
+    structure. Text cannot be traced: pass :func:`encoded` options to jitted code.
     """
-    described = describe(cls)
-    names = [field.name for field in fields(cls)]
-    traced = [n for n in names if not described[n].static and described[n].kind in (int, float)]
-    meta = [n for n in names if n not in traced]
-    jax.tree_util.register_dataclass(cls, data_fields=traced, meta_fields=meta)
+    traced = traced_names(cls)
+    meta = [field.name for field in fields(cls) if field.name not in traced]
+    jax.tree_util.register_dataclass(cls, data_fields=list(traced), meta_fields=meta)
     return cls
+
+
+def traced_names(options_type: type) -> tuple[str, ...]:
+    """Names of the options that jitted code takes as traced arguments."""
+    return tuple(name for name, option in describe(options_type).items() if not option.static)
+
+
+def static_part(options: Any) -> tuple[Any, ...]:
+    """What compiled code depends on: the type of the options and their static values."""
+    described = describe(type(options))
+    values = (getattr(options, name) for name, option in described.items() if option.static)
+    return (type(options), *values)
+
+
+def encoded(options: Options) -> Options:
+    """Options as jitted code takes them: numbers as arrays, a choice as its index.
+
+    Inside jitted code `options.execute` is therefore a traced integer; compare it with
+    :func:`code`, or hand it to `jax.lax.switch` with one branch for every choice in order.
+    """
+    described = describe(type(options))
+    leaves = {}
+    for name in traced_names(type(options)):
+        value, option = getattr(options, name), described[name]
+        if option.choices:
+            leaves[name] = np.int32(option.choices.index(value))
+        else:
+            leaves[name] = np.float32(value) if option.kind is float else np.int32(value)
+    return replace(options, **jax.device_put(leaves))  # pyright: ignore[reportArgumentType]
+
+
+def code(choices: Sequence[str], choice: str) -> int:
+    """The integer that stands for `choice` in encoded options."""
+    return tuple(choices).index(choice)
 
 
 @options_pytree

@@ -1,0 +1,1 @@
+"""Rollout engines: what executes candidate controls on the model."""

@@ -1,0 +1,133 @@
+"""The native engine: MuJoCo's C code on a pool of threads."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpc_studio.controllers.engines.base import Rollouts
+from gpc_studio.scenes.state import Array, State
+
+if TYPE_CHECKING:
+    import mujoco
+
+
+class NativeEngine:
+    """Rollouts with `mujoco.batch.Batch`: one thread pool, preallocated outputs.
+
+    Simulations are laid out as (E, D, N). Results are the same bits at any number of threads, and
+    those of a loop over `mj_step` from a fresh `MjData` (solver warm start zero).
+    """
+
+    def __init__(
+        self,
+        models: list[mujoco.MjModel],
+        episodes: int,
+        samples: int,
+        steps: int,
+        threads: int = 0,
+    ) -> None:
+        """Starts the pool.
+
+        Args:
+            models: Model of every domain (D,).
+            episodes: Episodes in the batch, E.
+            samples: Candidates of an episode, N.
+            steps: Controls of a candidate, T.
+            threads: Threads of the pool; 0: as many as cores.
+        """
+        import mujoco
+        import mujoco.batch
+
+        model, domains = models[0], len(models)
+        self._shape = (episodes, domains, samples)
+        self._steps = steps
+        # mj_step leaves the sensors of the state before it, so that the readings at the last
+        # state need one step more.
+        self._extra = 1 if model.nsensordata else 0
+        count, length = episodes * domains * samples, steps + self._extra
+        self._batch = mujoco.batch.Batch(model, nsim=count, nthread=threads)
+        if domains > 1:
+            per_simulation = np.broadcast_to(np.arange(domains)[:, None], (domains, samples))
+            order = np.tile(per_simulation.ravel(), episodes)
+            self._batch.set_models([models[d] for d in order])
+        record = {"qpos": model.nq, "qvel": model.nv}
+        record |= {"act": model.na} if model.na else {}
+        record |= {"sensordata": model.nsensordata} if model.nsensordata else {}
+        self._out: dict[Any, np.ndarray] = {
+            name: np.zeros((count, length, width)) for name, width in record.items()
+        }
+        self._controls = np.zeros((*self._shape, length, model.nu))
+        self._flat_controls = self._controls.reshape(count, length, model.nu)
+        self._default = self._batch.state[0].copy()  # the model's own state, inputs zero
+        # Views of the rows: writing them sets the states that the next rollout starts from.
+        self._initial = {
+            name: view.reshape(episodes, domains * samples, *view.shape[1:])
+            for name in ("time", "qpos", "qvel", "act", "mocap_pos", "mocap_quat")
+            if (view := self._batch.bind(name)).size
+        }
+        self._failure = mujoco.batch.SimulationError
+        self._state: State | None = None
+
+    @property
+    def threads(self) -> int:
+        """Threads of the pool."""
+        return self._batch.nthread
+
+    def rollout(self, state: State, controls: Array) -> Rollouts:
+        """See `Engine.rollout`."""
+        steps = self._steps
+        self._controls[..., :steps, :] = np.asarray(controls)[:, None]
+        if self._extra:
+            self._controls[..., steps, :] = self._controls[..., steps - 1, :]
+        self._state = state
+        self.run()
+        # A warning (bad qpos, bad qacc, full contact arrays ...) ends a simulation: MuJoCo may
+        # have reset it, so that its records look sound.
+        ok = (self._batch.warning[:, :, 1].sum(axis=1) == 0) & (self._batch.status == 0)
+        return Rollouts(
+            qpos=self._states("qpos", state.qpos),
+            qvel=self._states("qvel", state.qvel),
+            act=self._states("act", state.act),
+            sensordata=self._sensors(),
+            ok=ok.reshape(self._shape),
+        )
+
+    def run(self) -> None:
+        """The bare physics again, from the last states with the last controls, for timing."""
+        self._batch.state[:] = self._default
+        for name, view in self._initial.items():
+            view[:] = np.asarray(getattr(self._state, name))[:, None]
+        self._batch.warning[:] = 0
+        # `status` says which simulations failed; they count as diverged.
+        with contextlib.suppress(self._failure):
+            self._batch.rollout(
+                self._steps + self._extra,
+                self._flat_controls,
+                record=tuple(self._out),
+                out=self._out,
+            )
+
+    def close(self) -> None:
+        """Drops the pool; its threads end with it."""
+        self._initial = {}
+        del self._batch
+
+    def _states(self, name: str, first: np.ndarray) -> np.ndarray:
+        """Recorded states with the initial one before them, float32 (E, D, N, T+1, width)."""
+        if name not in self._out:
+            return np.zeros((*self._shape, self._steps + 1, 0), np.float32)
+        recorded = self._out[name].reshape(*self._shape, self._steps + self._extra, -1)
+        states = np.empty((*self._shape, self._steps + 1, recorded.shape[-1]), np.float32)
+        states[..., 0, :] = np.asarray(first)[:, None, None]
+        states[..., 1:, :] = recorded[..., : self._steps, :]
+        return states
+
+    def _sensors(self) -> np.ndarray:
+        """Readings at the states of `_states`, float32: row k was recorded by step k + 1."""
+        if not self._extra:
+            return np.zeros((*self._shape, self._steps + 1, 0), np.float32)
+        recorded = self._out["sensordata"].astype(np.float32)
+        return recorded.reshape(*self._shape, self._steps + 1, -1)

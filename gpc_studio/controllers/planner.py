@@ -1,0 +1,447 @@
+"""The planning step: sample, roll out, weigh, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpc_studio.controllers import domains, risk, splines
+from gpc_studio.controllers.costs import check_terms, trajectory_costs, trajectory_terms
+from gpc_studio.controllers.engines.analytic import AnalyticEngine
+from gpc_studio.controllers.engines.base import Engine, Rollouts
+from gpc_studio.controllers.engines.native import NativeEngine
+from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, encoded, static_part
+from gpc_studio.controllers.plan import Plan, PlanTiming
+from gpc_studio.controllers.proposals.base import Context, Proposal
+from gpc_studio.controllers.proposals.gaussian import Gaussian
+from gpc_studio.controllers.proposals.previous import Previous
+from gpc_studio.controllers.registry import ControllerSpec
+from gpc_studio.controllers.registry import controller as named_controller
+from gpc_studio.controllers.rules.base import Candidates, Distribution
+from gpc_studio.scenes.state import Array, State
+from gpc_studio.scenes.task import Task
+
+
+class Memory(NamedTuple):
+    """What passes from plan to plan, a pytree of arrays with leading axis E.
+
+    Attributes:
+        time: Simulation time of the last plan, s, float64 (E,).
+        key: PRNG key (E, 2).
+        distribution: Distribution after the last update.
+        executed: Knots executed since the last plan (E, K, nu).
+        observation: Observation at the last plan (E, nobs).
+    """
+
+    time: Array
+    key: Array
+    distribution: Distribution
+    executed: Array
+    observation: Array
+
+
+class _Proposed(NamedTuple):
+    """Result of the first part of a step."""
+
+    key: Array
+    observation: Array
+    distribution: Distribution
+    candidates: Candidates
+    controls: Array
+
+
+class _Updated(NamedTuple):
+    """Result of the last part of a step."""
+
+    distribution: Distribution
+    executed: Array
+    controls: Array
+    weight: Array
+    best: Array
+
+
+class Planner:
+    """Plans for E episodes of one task with one controller.
+
+    Everything between the plans is in the `Memory` that `start` and `step` return; a planner
+    itself holds compiled code, the pool of the engine and buffers, and must be used by one
+    thread at a time. Static options are fixed at construction: `accepts` tells whether other
+    options fit.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        controller: str | ControllerSpec,
+        options: PlanningOptions,
+        *,
+        episodes: int = 1,
+        threads: int = 0,
+        seed: int = 0,
+        proposals: Sequence[Proposal] = (),
+    ) -> None:
+        """Builds the engine; code is compiled at the first use, or by `compile`.
+
+        Args:
+            task: What to plan for.
+            controller: Name or preset of rule and proposals.
+            options: Options of the controller's `options_type`.
+            episodes: Number of episodes planned in lock-step, E.
+            threads: Threads of the native engine; 0: as many as cores.
+            seed: Seed of the perturbed domains.
+            proposals: Sources of samples besides the Gaussian and the previous plan.
+
+        Raises:
+            TypeError: The options are those of another controller.
+            ValueError: The task's cost terms and weights differ, the engine does not exist for
+                the task, or proposals are missing or draw too many samples.
+        """
+        spec = named_controller(controller) if isinstance(controller, str) else controller
+        if not isinstance(options, spec.options_type):
+            raise TypeError(
+                f"controller {spec.name} takes {spec.options_type.__name__}, "
+                f"got {type(options).__name__}"
+            )
+        check_terms(task)
+        self.task, self.spec, self.episodes = task, spec, episodes
+        self._static, self._options = static_part(options), options
+        self._encoded = encoded(options)
+        self.steps = splines.step_count(options.horizon, task.dt)
+        self._proposals = _all_proposals(spec, options, proposals)
+        counts = [proposal.count(options) for proposal in self._proposals]
+        self.source = np.repeat([int(p.source) for p in self._proposals], counts)
+        self._low, self._high = task.control_range.astype(np.float32)
+        self._basis = splines.basis(options.spline, options.knots, options.horizon, task.dt)
+        self._knot_times = splines.knot_times(options.horizon, options.knots)
+        self._layout = _Layout(task)
+        self.engine_name = resolve_engine(task, options.engine)
+        self.engine: Engine = self._make_engine(options, threads, seed)
+        self._start = jax.jit(self._trace_start)
+        self._propose = jax.jit(self._trace_propose)
+        self._cost = jax.jit(self._trace_cost)
+        self._update = jax.jit(self._trace_update)
+
+    def accepts(self, options: PlanningOptions) -> bool:
+        """Whether `step` takes these options without compiling anything."""
+        return static_part(options) == self._static
+
+    def start(self, state: State, seeds: Sequence[int] | np.ndarray) -> Memory:
+        """Memory before the first plan: the mean holds still.
+
+        Args:
+            state: States with leading axis E.
+            seeds: Seed of every episode (E,).
+        """
+        keys = np.stack([np.asarray(jax.random.PRNGKey(int(seed))) for seed in seeds])
+        packed = self._layout.pack(state, np.zeros(self.episodes))
+        distribution, executed, observation = self._start(packed, self._encoded)
+        time = np.array(state.time, np.float64).reshape(self.episodes)
+        return Memory(time, jnp.asarray(keys), distribution, executed, observation)
+
+    def compile(self, state: State) -> None:
+        """Compiles everything that `step` needs, so that the first real step does not stall."""
+        memory = self.start(state, range(self.episodes))
+        weights = self.task.default_weights()
+        for _ in range(2):
+            memory, _, _ = self.step(memory, state, self._options, weights)
+
+    def step(
+        self,
+        memory: Memory,
+        state: State,
+        options: PlanningOptions,
+        weights: Mapping[str, float],
+    ) -> tuple[Memory, Plan, PlanTiming]:
+        """Makes one plan for every episode.
+
+        With several iterations, each is a planning step from the same state, in which "the plan
+        before" is that of the iteration before.
+
+        Args:
+            memory: From `start` or the last `step`.
+            state: States to plan from, NumPy, with leading axis E; times may differ.
+            options: Options that this planner `accepts`.
+            weights: Weight of every cost term by name.
+
+        Returns:
+            The memory for the next step, the plan as NumPy arrays with leading axis E, and the
+            wall time of the parts.
+
+        Raises:
+            ValueError: The options need another planner, or a weight is missing.
+        """
+        if options is not self._options:
+            if not self.accepts(options):
+                raise ValueError("static options differ: make a new Planner for these options")
+            self._options, self._encoded = options, encoded(options)
+        try:
+            vector = np.array([weights[name] for name in self.task.weights], np.float32)
+        except KeyError as error:
+            raise ValueError(f"task {self.task.name}: no weight given for {error}") from None
+        time = np.array(state.time, np.float64).reshape(self.episodes)
+        spent, parts = np.zeros(4), ()
+        for iteration in range(getattr(options, "iterations", 1)):
+            memory, parts, timing = self._iterate(memory, state, time, vector, iteration)
+            spent += timing
+        return memory, self._plan(time, *parts), PlanTiming(*spent.tolist())
+
+    def close(self) -> None:
+        """Ends the engine's threads."""
+        self.engine.close()
+
+    def _iterate(
+        self, memory: Memory, state: State, time: np.ndarray, weights: np.ndarray, iteration: int
+    ) -> tuple[Memory, tuple[Any, ...], np.ndarray]:
+        """One round of sampling, rolling out and updating."""
+        began = perf_counter()
+        packed = self._layout.pack(state, time - memory.time)
+        round_ = np.float32(iteration)
+        parameters = tuple(proposal.parameters for proposal in self._proposals)
+        proposed = self._propose(memory, packed, parameters, self._encoded, round_)
+        controls = np.asarray(proposed.controls)
+        sampled = perf_counter()
+        rollouts = self.engine.rollout(state, controls)
+        rolled = perf_counter()
+        costs = self._cost(rollouts, proposed.controls, packed, weights, self._encoded)
+        cost = np.asarray(costs[0])
+        judged = perf_counter()
+        updated = self._update(proposed, costs[0], self._encoded, round_)
+        np.asarray(updated.best)
+        memory = Memory(
+            time, proposed.key, updated.distribution, updated.executed, proposed.observation
+        )
+        ended = perf_counter()
+        spent = np.diff([began, sampled, rolled, judged, ended])
+        return memory, (proposed, rollouts, (cost, *costs[1:]), updated), spent
+
+    def _plan(
+        self, time: np.ndarray, proposed: _Proposed, rollouts: Rollouts, costs: Any, new: _Updated
+    ) -> Plan:
+        """The plan of the last iteration as NumPy arrays."""
+        cost, domain_cost, terms = costs
+        latents = proposed.candidates.latents
+        nominal = np.asarray(rollouts.sensordata)[:, 0]
+        return Plan(
+            time=time,
+            knot_times=time[:, None] + self._knot_times,
+            knots=np.asarray(proposed.candidates.knots),
+            source=np.broadcast_to(self.source, cost.shape),
+            cost=cost,
+            cost_terms=np.asarray(terms),
+            weight=np.asarray(new.weight),
+            domain_cost=np.asarray(domain_cost),
+            mean=np.asarray(new.distribution.mean),
+            std=np.asarray(new.distribution.std),
+            executed=np.asarray(new.executed),
+            controls=np.asarray(new.controls),
+            best=np.asarray(new.best),
+            latents=None if latents is None else np.asarray(latents),
+            traces=self._layout.traces(nominal),
+            qpos=np.asarray(rollouts.qpos)[:, 0],
+        )
+
+    def _make_engine(self, options: PlanningOptions, threads: int, seed: int) -> Engine:
+        models = domains.draw(self.task, options.domains, seed)
+        if self.engine_name == "analytic":
+            dynamics = self.task.dynamics()
+            assert dynamics is not None
+            return AnalyticEngine(dynamics, models)
+        return NativeEngine(models, self.episodes, options.samples, self.steps, threads)
+
+    # Traced functions: written for one episode, vectorised over all.
+
+    def _trace_start(self, packed: Array, options: Any) -> tuple[Distribution, Array, Array]:
+        def one(row: Array) -> tuple[Distribution, Array, Array]:
+            state, _ = self._layout.unpack(row)
+            hold = jnp.clip(self.task.hold_control(state), self._low, self._high)
+            mean = jnp.broadcast_to(hold, (options.knots, self.task.nu)).astype(jnp.float32)
+            distribution = self.spec.rule.start(mean, self._scale, options)
+            return _strong(distribution), mean, self.task.observe(state)
+
+        return jax.vmap(one)(packed)
+
+    def _trace_propose(
+        self, memory: Memory, packed: Array, parameters: Any, options: Any, iteration: Array
+    ) -> _Proposed:
+        def one(
+            key: Array, distribution: Distribution, executed: Array, last: Array, row: Array
+        ) -> _Proposed:
+            state, passed = self._layout.unpack(row)
+            key, *keys = jax.random.split(key, 1 + len(self._proposals))
+            mean, previous = (
+                self._clip(splines.shift(options.spline, knots, options.horizon, passed))
+                for knots in (distribution.mean, executed)
+            )
+            distribution = distribution._replace(mean=mean)
+            std = self.spec.rule.spread(distribution, self._scale, options, iteration)
+            observation = self.task.observe(state)
+            context = Context(
+                mean=mean,
+                std=std,
+                previous=previous,
+                observation=observation,
+                last_observation=last,
+                low=jnp.asarray(self._low),
+                high=jnp.asarray(self._high),
+                extra=distribution.extra,
+            )
+            candidates = self._draw(parameters, keys, context, options)
+            controls = self._controls(candidates.knots)
+            return _Proposed(key, observation, distribution, candidates, controls)
+
+        return jax.vmap(one)(
+            memory.key, memory.distribution, memory.executed, memory.observation, packed
+        )
+
+    def _draw(
+        self, parameters: Any, keys: Sequence[Array], context: Context, options: Any
+    ) -> Candidates:
+        """Samples of all proposals, in their order."""
+        size = max(proposal.latent_size for proposal in self._proposals)
+        knots, latents = [], []
+        for proposal, own, key in zip(self._proposals, parameters, keys, strict=True):
+            count = proposal.count(options)
+            if count == 0:
+                continue
+            drawn, latent = proposal.draw(own, key, count, context, options)
+            knots.append(drawn)
+            latents.append(jnp.zeros((count, size)) if latent is None else latent)
+        return Candidates(
+            knots=self._clip(jnp.concatenate(knots)),
+            source=jnp.asarray(self.source),
+            latents=jnp.concatenate(latents) if size else None,
+        )
+
+    def _trace_cost(
+        self, rollouts: Rollouts, controls: Array, packed: Array, weights: Array, options: Any
+    ) -> tuple[Array, Array, Array]:
+        def one(rollouts: Rollouts, controls: Array, row: Array) -> tuple[Array, Array, Array]:
+            state, _ = self._layout.unpack(row)
+            terms = trajectory_terms(self.task, weights, state, rollouts, controls)
+            domain_cost = trajectory_costs(terms, rollouts.ok)
+            cost = risk.combine(domain_cost, options.risk_metric, options.risk_level)
+            return cost, domain_cost, jnp.mean(terms, axis=0)
+
+        return jax.vmap(one)(rollouts, controls, packed)
+
+    def _trace_update(
+        self, proposed: _Proposed, cost: Array, options: Any, iteration: Array
+    ) -> _Updated:
+        def one(distribution: Distribution, candidates: Candidates, cost: Array) -> _Updated:
+            distribution, weight = self.spec.rule.update(
+                distribution,
+                candidates,
+                cost,
+                scale=self._scale,
+                options=options,
+                iteration=iteration,
+            )
+            distribution = distribution._replace(mean=self._clip(distribution.mean))
+            best = jnp.argmin(cost)
+            executed = jnp.where(
+                options.execute == code(EXECUTE, "best"),
+                candidates.knots[best],
+                distribution.mean,
+            )
+            controls = self._controls(executed)
+            return _Updated(_strong(distribution), executed, controls, weight, best)
+
+        return jax.vmap(one)(proposed.distribution, proposed.candidates, cost)
+
+    @property
+    def _scale(self) -> np.ndarray:
+        return 0.5 * (self._high - self._low)
+
+    def _clip(self, values: Array) -> Array:
+        return jnp.clip(values, self._low, self._high)
+
+    def _controls(self, knots: Array) -> Array:
+        """Controls within the limits: (..., K, nu) -> (..., T, nu)."""
+        return self._clip(jnp.asarray(self._basis, jnp.float32) @ knots)
+
+
+def _strong(tree: Any) -> Any:
+    """Fixes the types of a pytree: a weakly typed number in it would compile the next step anew."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), tree)
+
+
+def resolve_engine(task: Task, engine: str) -> str:
+    """The engine that "auto" stands for on a task: its own dynamics if it has them.
+
+    Raises:
+        ValueError: "analytic" for a task without dynamics.
+    """
+    has_dynamics = task.dynamics() is not None
+    if engine == "analytic" and not has_dynamics:
+        raise ValueError(f"task {task.name} has no analytic dynamics: choose engine auto or native")
+    if engine == "auto":
+        return "analytic" if has_dynamics else "native"
+    return engine
+
+
+def _all_proposals(
+    spec: ControllerSpec, options: PlanningOptions, given: Sequence[Proposal]
+) -> tuple[Proposal, ...]:
+    """The previous plan, the given proposals, and the Gaussian for what is left over."""
+    names = [proposal.name for proposal in given]
+    missing = [name for name in spec.proposals if name not in names]
+    if missing:
+        raise ValueError(f"controller {spec.name} needs a proposal {', '.join(missing)}")
+    chosen = (Previous(), *given)
+    left = options.samples - sum(proposal.count(options) for proposal in chosen)
+    sizes = {proposal.latent_size for proposal in chosen if proposal.latent_size}
+    if len(sizes) > 1:
+        raise ValueError(f"proposals have latents of different sizes: {sorted(sizes)}")
+    if left < 0 or (left > 0 and not spec.gaussian):
+        raise ValueError(
+            f"controller {spec.name}: samples is {options.samples}, but its proposals and the "
+            f"previous plan draw {options.samples - left}"
+        )
+    return (*chosen, Gaussian(left)) if left else chosen
+
+
+class _Layout:
+    """States packed into one float32 row an episode, so that a call has one array to convert."""
+
+    def __init__(self, task: Task) -> None:
+        model = task.model
+        self._shapes = State(
+            time=(),
+            qpos=(model.nq,),
+            qvel=(model.nv,),
+            act=(model.na,),
+            sensordata=(model.nsensordata,),
+            mocap_pos=(model.nmocap, 3),
+            mocap_quat=(model.nmocap, 4),
+        )
+        columns = task.trace_columns
+        self._traces: Any = columns
+        flat = columns.ravel()
+        if flat.size and (np.diff(flat) == 1).all():
+            self._traces = slice(flat[0], flat[-1] + 1)  # a view, not a copy
+        self._points = len(columns)
+
+    def pack(self, state: State, passed: np.ndarray) -> np.ndarray:
+        """States (E, ...) and the times since the last plans (E,) as rows (E, width)."""
+        count = len(passed)
+        parts = [np.asarray(value).reshape(count, -1) for value in state]
+        return np.concatenate([passed[:, None], *parts], axis=1, dtype=np.float32)
+
+    def unpack(self, row: Array) -> tuple[State, Array]:
+        """State and time since the last plan from a row (width,)."""
+        parts, start = [], 1
+        for shape in self._shapes:
+            size = math.prod(shape)
+            parts.append(row[start : start + size].reshape(shape))
+            start += size
+        return State(*parts), row[0]
+
+    def traces(self, sensordata: np.ndarray) -> np.ndarray:
+        """Traced points along sensor readings (..., nsensordata) -> (..., S, 3)."""
+        return sensordata[..., self._traces].reshape(*sensordata.shape[:-1], self._points, 3)

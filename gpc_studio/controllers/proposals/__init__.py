@@ -1,0 +1,1 @@
+"""Proposals: sources of candidate knots, one file each."""

@@ -1,0 +1,1 @@
+"""Update rules, one file each. Every `ControllerSpec` in a module here is a named controller."""
