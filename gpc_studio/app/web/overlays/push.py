@@ -1,0 +1,197 @@
+"""Pushing a body with the mouse: ctrl-drag pulls it like a spring towards the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpc_studio.app.web.overlays.colours import PUSH
+
+if TYPE_CHECKING:
+    import mujoco
+    import viser
+
+    from gpc_studio.app.web.scene.world import World
+
+PushCallback = Callable[[int, np.ndarray, np.ndarray], None]
+"""Body, point and force, both (3,) in the world frame, m and N."""
+
+_WEIGHTS = 3.0  # Largest force, in weights of what hangs on the body.
+_LEAST = 1.0  # N; also the limit's floor without gravity or mass.
+_EARTH = 9.81  # m/s^2, for models without gravity
+
+
+def force_limit(model: mujoco.MjModel, body: int) -> float:
+    """Largest push on a body, N: three times the weight of it and all that hangs on it."""
+    gravity = float(np.linalg.norm(model.opt.gravity)) or _EARTH
+    return max(_WEIGHTS * float(model.body_subtreemass[body]) * gravity, _LEAST)
+
+
+def spring_force(start: np.ndarray, end: np.ndarray, limit: float, reach: float) -> np.ndarray:
+    """Force (3,), N, of a spring from `start` to `end`, m, that meets its limit at `reach`, m."""
+    pull = np.asarray(end, dtype=float) - np.asarray(start, dtype=float)
+    if not np.isfinite(pull).all():
+        return np.zeros(3)
+    force = pull * (limit / reach)
+    norm = float(np.linalg.norm(force))
+    return force * (limit / norm) if norm > limit else force
+
+
+@dataclass(frozen=True)
+class _Drag:
+    """A push in progress.
+
+    Attributes:
+        client: Who drags.
+        body: What is dragged.
+        start: The point held when the drag started, world frame, m (3,).
+        pointer: Where the pointer is, world frame, m (3,).
+        held: The point held, in the body's frame (3,); None until the next drawing.
+    """
+
+    client: int
+    body: int
+    start: np.ndarray
+    pointer: np.ndarray
+    held: np.ndarray | None = None
+
+
+class PushTool:
+    """Turns ctrl-drags on the bodies of a world into forces, and draws the force in action."""
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        world: World,
+        on_push: PushCallback,
+        on_release: Callable[[], None],
+        prefix: str = "/plan",
+    ) -> None:
+        """Makes every body with degrees of freedom draggable.
+
+        Args:
+            server: Where to draw.
+            world: The nodes to drag.
+            on_push: Called with body, point and force; it must not block.
+            on_release: Called when the push ends; it must not block.
+            prefix: Node-name prefix of the arrow.
+        """
+        self._server = server
+        self._world = world
+        self._on_push = on_push
+        self._on_release = on_release
+        self._name = f"{prefix}/push"
+        self._reach = 0.3 * float(world.model.stat.extent)
+        self._drag: _Drag | None = None
+        self._arrow: viser.ArrowsHandle | None = None
+        self._sent: np.ndarray | None = None
+        self._limits: dict[int, float] = {}
+        for body, handle in world.handles.items():
+            if world.model.body_mocapid[body] < 0:
+                self._limits[body] = force_limit(world.model, body)
+                handle.on_drag("left", modifier="cmd/ctrl")(self._dragger(body))
+
+    @property
+    def active(self) -> bool:
+        """Whether someone is pushing."""
+        return self._drag is not None
+
+    def _dragger(self, body: int) -> Callable[[viser.SceneNodeDragEvent], Coroutine]:
+        # Callbacks that are coroutines run in order on the event loop; plain ones may overtake.
+        async def dragged(event: viser.SceneNodeDragEvent) -> None:
+            self.drag(event.client_id, body, event.phase, event.start_position, event.end_position)
+
+        return dragged
+
+    def drag(
+        self,
+        client: int,
+        body: int,
+        phase: str,
+        start: tuple[float, float, float],
+        end: tuple[float, float, float],
+    ) -> None:
+        """Takes one step of a drag gesture; a second browser's drag waits for the first's end.
+
+        Args:
+            client: Who drags.
+            body: What is dragged.
+            phase: "start", "update" or "end".
+            start: The point held, now, world frame, m.
+            end: The pointer, world frame, m.
+        """
+        drag = self._drag
+        if drag is not None and drag.client != client:
+            return
+        if phase == "end":
+            if drag is not None:
+                self._drag = None
+                self._on_release()
+            return
+        pointer = np.asarray(end, dtype=float)
+        if drag is None or phase == "start":
+            self._drag = _Drag(client, body, np.asarray(start, dtype=float), pointer)
+        else:
+            self._drag = replace(drag, pointer=pointer)
+
+    def refresh(self) -> None:
+        """Sends the force for the body's present pose; ends the push of a vanished browser.
+
+        Called for every picture: the pointer only reports its own motion while the body moves on,
+        and poses may only be read by the thread that computes them.
+        """
+        drag = self._drag
+        if drag is None:
+            self._sent = None
+            return
+        if drag.client not in self._server.get_clients():
+            self._drag = None
+            self._on_release()
+            return
+        data = self._world.kinematics.data
+        frame, origin = data.xmat[drag.body].reshape(3, 3), data.xpos[drag.body]
+        held = frame.T @ (drag.start - origin) if drag.held is None else drag.held
+        point = origin + frame @ held
+        force = spring_force(point, drag.pointer, self._limits[drag.body], self._reach)
+        sent = np.stack([point, force])
+        # A drag that ended or moved on meanwhile, on the event loop, must not be brought back.
+        if self._drag is drag:
+            self._drag = replace(drag, held=held)
+            if self._sent is None or not np.array_equal(sent, self._sent):
+                self._sent = sent
+                self._on_push(drag.body, point, force)
+
+    def draw(self, push: np.ndarray | None) -> None:
+        """Draws a push (2, 3): point, m, and force, N, world frame; nothing for None."""
+        if push is None or not np.isfinite(push).all() or not np.any(push[1]):
+            if self._arrow is not None:
+                self._arrow.visible = False
+            return
+        points = np.stack([push[0], push[0] + self._arrow_vector(push[1])])[None]
+        if self._arrow is None:
+            size = 0.012 * float(self._world.model.stat.extent)
+            self._arrow = self._server.scene.add_arrows(
+                self._name, points.astype(np.float32), PUSH,
+                shaft_radius=0.6 * size, head_radius=1.6 * size, head_length=3.5 * size,
+            )  # fmt: skip
+            return
+        self._arrow.points = points.astype(np.float32)
+        self._arrow.visible = True
+
+    def remove(self) -> None:
+        """Ends a push and removes the arrow; the bodies go with their world."""
+        if self._drag is not None:
+            self._drag = None
+            self._on_release()
+        if self._arrow is not None:
+            self._arrow.remove()
+            self._arrow = None
+
+    def _arrow_vector(self, force: np.ndarray) -> np.ndarray:
+        """The arrow of a force: as long as the spring is stretched, for the body being pushed."""
+        drag = self._drag
+        limit = max(self._limits.values()) if drag is None else self._limits[drag.body]
+        return np.asarray(force, dtype=float) * (self._reach / limit)

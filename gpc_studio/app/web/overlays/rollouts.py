@@ -1,0 +1,84 @@
+"""Sampled rollouts and the best plan as lines in the world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpc_studio.app.web.overlays.colours import BEST, rollout_colours
+from gpc_studio.app.web.overlays.lines import Polylines, thinned
+from gpc_studio.app.web.overlays.options import OverlayOptions
+from gpc_studio.controllers.plan import Plan
+
+if TYPE_CHECKING:
+    import viser
+
+_POINTS = 50  # Points of a drawn trace; more cannot be told apart on a screen.
+_ELITE_SHARE = 0.1
+
+
+class RolloutLines:
+    """The traces of a plan's samples, redrawn in place for every plan."""
+
+    def __init__(self, server: viser.ViserServer, prefix: str = "/plan") -> None:
+        """Args: server and node-name prefix."""
+        self._server = server
+        self.samples = Polylines(server, f"{prefix}/rollouts", thickness=1.4)
+        self.best = Polylines(server, f"{prefix}/best", thickness=4.0)
+
+    def update(self, plan: Plan | None, options: OverlayOptions) -> None:
+        """Draws a plan, or nothing without one."""
+        with self._server.atomic():
+            if plan is None:
+                self.samples.clear()
+                self.best.clear()
+                return
+            traces = np.asarray(plan.traces)  # (N, T + 1, S, 3)
+            traces = traces[:, thinned(traces.shape[1], _POINTS)]
+            shown = selected(np.asarray(plan.cost), options.rollouts, options.which)
+            if len(shown):
+                points, colours = traces[shown], rollout_colours(plan, options.colour_by)[shown]
+                self.samples.update(_polylines(points), np.repeat(colours, traces.shape[2], 0))
+            else:
+                self.samples.clear()
+            best = int(plan.best)
+            if options.best_plan and np.isfinite(np.asarray(plan.cost)[best]):
+                self.best.update(_polylines(traces[best : best + 1]), BEST)
+            else:
+                self.best.clear()
+
+    def remove(self) -> None:
+        """Removes the nodes."""
+        self.samples.remove()
+        self.best.remove()
+
+
+def selected(cost: np.ndarray, count: int, which: str) -> np.ndarray:
+    """Which samples are drawn, cheapest first.
+
+    Args:
+        cost: Cost of every sample (N,); a cost that is not finite counts as the dearest.
+        count: How many at most.
+        which: "best", "elites" (the cheapest tenth, at least one), "all" (evenly over the ranks,
+            cheapest and dearest included) or "worst".
+
+    Returns:
+        Sample indices (M,), M <= count.
+    """
+    order = np.argsort(np.where(np.isfinite(cost), cost, np.inf), kind="stable")
+    count = min(count, len(order))
+    if count <= 0:
+        return order[:0]
+    if which == "elites":
+        return order[: min(count, max(1, round(_ELITE_SHARE * len(order))))]
+    if which == "worst":
+        return order[-count:]
+    if which == "all":
+        return order[thinned(len(order), count)] if count > 1 else order[:1]
+    return order[:count]
+
+
+def _polylines(traces: np.ndarray) -> np.ndarray:
+    """Traces (R, P, S, 3) as polylines (R * S, P, 3)."""
+    return traces.transpose(0, 2, 1, 3).reshape(-1, traces.shape[1], 3)
