@@ -1,0 +1,202 @@
+"""`gpc-studio bench`: the time of whole planning steps against that of their bare rollouts."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import tyro
+
+from gpc_studio.app.choice import choose_controller, choose_task
+from gpc_studio.app.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gpc_studio.controllers.options import PlanningOptions
+    from gpc_studio.controllers.planner import Planner
+    from gpc_studio.scenes.state import State
+    from gpc_studio.scenes.task import Task
+
+SAMPLES = (32, 128, 1024)
+REFERENCES = {"push_t": (32, 300), "cart_pole": (32, 100)}
+"""Samples and steps of the settings that are always measured, on the native engine."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Compare the time of a planning step with that of the bare rollout in it.
+
+    Both are measured in turns, in the same run, from the same states with the same controls. The
+    bare rollout is the engine alone: `mujoco.batch.Batch.rollout` into preallocated arrays for
+    `native`, the compiled rollout function for `analytic`.
+    """
+
+    tasks: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Names of tasks; all when none is given."""
+    controller: str = "mppi"
+    """Name of the controller."""
+    repeats: int = 40
+    """Planning steps measured a row; the time is their median."""
+    threads: int = 0
+    """Threads of the native engine; 0 takes one a core."""
+    out: Path | None = None
+    """JSON file for the rows."""
+
+
+class Case(NamedTuple):
+    """One row to measure."""
+
+    task: Task
+    controller: str
+    options: PlanningOptions
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Measures, prints the table and writes the file; returns the exit code."""
+    wanted = tyro.cli(BenchOptions, args=list(arguments), prog="gpc-studio bench")
+    if wanted.repeats < 1:
+        raise UsageError(f"--repeats: expected a whole number of at least 1, got {wanted.repeats}")
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from gpc_studio.scenes import task_names
+
+    tasks = [choose_task(name) for name in wanted.tasks or task_names()]
+    found = [case for task in tasks for case in cases(task, wanted.controller)]
+    rows = []
+    for case in track(found, "measuring", console=Console(stderr=True)):
+        rows.append(measure(case, wanted.repeats, wanted.threads))
+        if wanted.out is not None:
+            from gpc_studio.app.evaluate.results import versions, write_json
+
+            wanted.out.parent.mkdir(parents=True, exist_ok=True)
+            write_json(wanted.out, {"versions": versions(), "rows": rows})
+    Console().print(_table(rows))
+    return 0
+
+
+def cases(task: Task, controller: str) -> list[Case]:
+    """The rows of a task: its default samples, then `SAMPLES`, on each of its engines."""
+    default = choose_controller(task, controller)
+    sizes = dict.fromkeys([default.samples, *SAMPLES])
+    engines = ["native"] if task.dynamics() is None else ["native", "analytic"]
+    found = [
+        Case(task, controller, replace(default, samples=samples, engine=engine))
+        for engine in engines
+        for samples in sizes
+    ]
+    if task.name in REFERENCES:
+        samples, steps = REFERENCES[task.name]
+        options = replace(default, samples=samples, engine="native", horizon=steps * task.dt)
+        reference = Case(task, controller, options)
+        if reference not in found:
+            found.insert(0, reference)
+    return found
+
+
+def measure(case: Case, repeats: int, threads: int = 0) -> dict[str, Any]:
+    """Medians of planning step and bare rollout, ms, and the median of their ratios.
+
+    Each planning step is followed by the rollout of the very same states and controls, so that
+    the two are equally hard and a busy moment of the machine meets both.
+    """
+    from gpc_studio.controllers.planner import Planner
+
+    task, options = case.task, case.options
+    planner = Planner(task, case.controller, options, threads=threads)
+    try:
+        state = _start_state(task)
+        planner.compile(state)
+        plan_ms, rollout_ms = _interleaved(planner, state, options, repeats)
+        return {
+            "task": task.name,
+            "controller": case.controller,
+            "engine": planner.engine_name,
+            "samples": options.samples,
+            "steps": planner.steps,
+            "plan_ms": statistics.median(plan_ms),
+            "rollout_ms": statistics.median(rollout_ms),
+            "ratio": statistics.median(plan_ms) / statistics.median(rollout_ms),
+        }
+    finally:
+        planner.close()
+
+
+def _interleaved(
+    planner: Planner, state: State, options: PlanningOptions, repeats: int
+) -> tuple[list[float], list[float]]:
+    memory = planner.start(state, [0])
+    weights = planner.task.default_weights()
+    rollouts_of_one_step = getattr(options, "iterations", 1)
+
+    def plan() -> None:
+        nonlocal memory
+        memory, _, _ = planner.step(memory, state, options, weights)
+
+    def roll_out() -> None:
+        for _ in range(rollouts_of_one_step):
+            planner.engine.run()
+
+    for _ in _without_collection(3):
+        plan(), roll_out()
+    plan_ms, rollout_ms = [], []
+    for _ in _without_collection(repeats):
+        plan_ms.append(_milliseconds(plan))
+        rollout_ms.append(_milliseconds(roll_out))
+    return plan_ms, rollout_ms
+
+
+def _start_state(task: Task) -> State:
+    """A start state of the task as a batch of one."""
+    import numpy as np
+
+    from gpc_studio.app.evaluate.plant import Plant
+
+    plant = Plant(task.model, episodes=1, threads=1)
+    plant.place(0, task.reset(np.random.default_rng(0)))
+    return plant.observe()
+
+
+def _milliseconds(action: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    action()
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def _without_collection(count: int) -> Iterator[int]:
+    """`range(count)`, during which Python's garbage collector stays quiet, as in `timeit`."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield from range(count)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption="ratio: planning step / bare rollout of the same controls",
+        caption_justify="left",
+    )
+    for name in ("task", "controller", "engine"):
+        table.add_column(name, no_wrap=True)
+    for name in ("samples", "steps", "plan ms", "rollout ms", "ratio"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["task"], row["controller"], row["engine"], str(row["samples"]), str(row["steps"]),
+            f"{row['plan_ms']:.3f}", f"{row['rollout_ms']:.3f}", f"{row['ratio']:.3f}",
+        )  # fmt: skip
+    return table

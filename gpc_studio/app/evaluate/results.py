@@ -1,0 +1,151 @@
+"""The results file: written as episodes end, so that an interrupted evaluation goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gpc_studio.app.errors import UsageError
+from gpc_studio.app.evaluate.episodes import EpisodeResult
+from gpc_studio.app.evaluate.statistics import mean_and_sd, median, wilson_interval
+
+_PACKAGES = ("gpc-studio", "mujoco", "jax", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions that results depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+class ResultsFile:
+    """Results of one task, a row for every controller, always complete on disk.
+
+    Attributes:
+        path: The JSON file.
+        content: What it holds: `task`, `command`, `versions`, `settings`, and `rows`, each with
+            `controller`, `engine`, `options`, `episodes` and their figures.
+    """
+
+    def __init__(
+        self, path: Path, task: str, command: str, settings: Mapping[str, Any], *, fresh: bool
+    ) -> None:
+        """Reads the file, or begins one.
+
+        Args:
+            path: The JSON file.
+            task: Name of the task.
+            command: The command as it was typed.
+            settings: What all rows share; results of other settings are not mixed in.
+            fresh: Whether results in the file are dropped.
+
+        Raises:
+            UsageError: The file is no results file, or holds results of other settings.
+        """
+        self.path = path
+        self.content: dict[str, Any] = {
+            "task": task,
+            "command": command,
+            "versions": versions(),
+            "settings": _as_read(settings),
+            "rows": [],
+        }
+        if path.exists() and not fresh:
+            self._continue()
+
+    def begin(self, controller: str, options: Mapping[str, Any]) -> set[int]:
+        """Makes the row of a controller if there is none; the indices that it already has.
+
+        Raises:
+            UsageError: The row was made with other options.
+        """
+        if controller not in (row["controller"] for row in self.content["rows"]):
+            row = {"controller": controller, "engine": None, "options": _as_read(options)}
+            self.content["rows"].append(row | {"episodes": []} | _figures([]))
+        row = self.row(controller)
+        _compare(self.path, f"{controller}: ", row["options"], _as_read(options))
+        return {episode["index"] for episode in row["episodes"]}
+
+    def add(self, controller: str, engine: str, result: EpisodeResult) -> None:
+        """Adds an episode and brings the figures of its row up to date (not yet on disk)."""
+        row = self.row(controller)
+        episode = {
+            "index": result.index,
+            "seed": result.seed,
+            "success": result.success,
+            "steps": result.steps,
+            "final_cost": result.final_cost,
+            "plan_ms": round(result.plan_ms, 4),
+            "diverged": result.diverged,
+        }
+        row["engine"] = engine
+        row["episodes"] = sorted([*row["episodes"], episode], key=lambda e: e["index"])
+        row.update(_figures(row["episodes"]))
+
+    def save(self) -> None:
+        """Writes the file in one piece: it is the old one or the new one, never a part."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, self.content)
+
+    def row(self, controller: str) -> dict[str, Any]:
+        """The row of a controller that has one."""
+        return next(row for row in self.content["rows"] if row["controller"] == controller)
+
+    def _continue(self) -> None:
+        try:
+            old = json.loads(self.path.read_text(encoding="utf-8"))
+            rows, settings, made_with = old["rows"], old["settings"], old["versions"]
+            for row in rows:
+                for episode in row["episodes"]:
+                    EpisodeResult(**episode)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UsageError(
+                f"{self.path}: not a results file of `evaluate` ({error!r:.80}); "
+                "give another with --out, or --fresh to overwrite it"
+            ) from None
+        _compare(self.path, "task ", {"": old["task"]}, {"": self.content["task"]})
+        _compare(self.path, "", settings, self.content["settings"])
+        _compare(self.path, "version of ", made_with, self.content["versions"])
+        self.content["rows"] = rows
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON beside `path` and moves it there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _figures(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    episodes = list(episodes)
+    steps = [episode["steps"] for episode in episodes if episode["success"]]
+    mean, sd = mean_and_sd(steps)
+    trials = len(episodes)
+    return {
+        "success_rate": len(steps) / trials if trials else None,
+        "wilson95": list(wilson_interval(len(steps), trials)),
+        "steps_mean": mean,
+        "steps_sd": sd,
+        "plan_ms_median": median([episode["plan_ms"] for episode in episodes]),
+    }
+
+
+def _as_read(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as they come back from JSON, so that they can be compared."""
+    return json.loads(json.dumps(dict(values)))
+
+
+def _compare(path: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name):
+            raise UsageError(
+                f"{path} holds results with {what}{name} {old.get(name)!r}, now it is "
+                f"{new.get(name)!r}: give another file with --out, or --fresh to start again"
+            )

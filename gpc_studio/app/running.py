@@ -1,0 +1,121 @@
+"""A session from start to stop, with a page or without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpc_studio.app.environment import has_display
+from gpc_studio.app.errors import UsageError
+from gpc_studio.app.run import RunSettings, new_session
+
+if TYPE_CHECKING:
+    from gpc_studio.app.session.snapshot import Snapshot
+
+_STATUS_PERIOD = 1.0  # s between status lines
+_POLL_PERIOD = 0.05  # s between looks at the simulated time, for --seconds
+
+
+def run_with_page(settings: RunSettings) -> int:
+    """Serves the page until told to stop; returns the exit code.
+
+    Raises:
+        UsageError: Host or port are not available.
+    """
+    from gpc_studio.app.web.frontend import WebFrontend
+    from gpc_studio.app.web.server import ServerError
+
+    run = settings.run
+    with stop_requests() as stop, new_session(settings) as session:
+        try:
+            frontend = WebFrontend(session, host=run.host, port=run.port)
+        except ServerError as error:
+            raise UsageError(str(error)) from None
+        try:
+            print(f"GPC Studio at {frontend.url}  (Ctrl+C stops)", flush=True)
+            if run.open and has_display():
+                # Some browsers keep the call waiting until they are closed.
+                threading.Thread(target=webbrowser.open, args=(frontend.url,), daemon=True).start()
+            while not stop.wait(_POLL_PERIOD if run.seconds else None):
+                if run.seconds and session.snapshot.state.time >= run.seconds:
+                    break
+        finally:
+            frontend.stop()
+    return 0
+
+
+def run_headless(settings: RunSettings) -> int:
+    """Runs without a page and prints a line of status every second; returns the exit code."""
+    run = settings.run
+    with stop_requests() as stop, new_session(settings) as session:
+        reporter = _Reporter()
+        next_line = time.monotonic() + _STATUS_PERIOD
+        while not stop.wait(_POLL_PERIOD):
+            snapshot = session.snapshot
+            done = bool(run.seconds) and snapshot.state.time >= run.seconds
+            if done or time.monotonic() >= next_line:
+                next_line += _STATUS_PERIOD
+                reporter.report(snapshot)
+            if done:
+                break
+    return 0
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl+C and termination set; a second Ctrl+C ends the program at once."""
+    stop = threading.Event()
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def status_line(snapshot: Snapshot) -> str:
+    """Time, cost of the best sample, planning rate and success, in one line."""
+    plan = snapshot.plan
+    cost = f"{np.min(plan.cost):10.4g}" if plan is not None else f"{'-':>10}"
+    words = [
+        f"time {float(snapshot.state.time):7.2f} s",
+        f"cost {cost}",
+        f"rate {snapshot.timing.achieved_rate:6.1f} of {snapshot.timing.asked_rate:.0f} Hz",
+        *(f"{name} {value:.3g}" for name, value in snapshot.progress.items()),
+        f"success {'yes' if snapshot.success else 'no'}",
+    ]
+    if snapshot.preparing:
+        words.append(f"preparing {snapshot.preparing}")
+    if snapshot.paused:
+        words.append("paused")
+    return "  ".join(words)
+
+
+class _Reporter:
+    """Prints status lines, and every message of the session once."""
+
+    def __init__(self) -> None:
+        self._shown = -1
+
+    def report(self, snapshot: Snapshot) -> None:
+        for message in snapshot.messages:
+            if message.number > self._shown:
+                self._shown = message.number
+                print(f"{message.level}: {message.title}: {message.text}", file=sys.stderr)
+        print(status_line(snapshot), flush=True)
