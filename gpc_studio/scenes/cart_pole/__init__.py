@@ -1,0 +1,1 @@
+"""Swing up and balance a pole on a cart, at a chosen place on the rail."""

@@ -1,0 +1,1 @@
+"""Swing up and balance two poles in series on a cart."""

@@ -1,0 +1,1 @@
+"""Swing up and balance a rod with a motor too weak to lift it."""
