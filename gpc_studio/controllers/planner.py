@@ -203,7 +203,7 @@ class Planner:
         packed = self._layout.pack(state, time - memory.time)
         round_ = np.float32(iteration)
         parameters = tuple(proposal.parameters for proposal in self._proposals)
-        proposed = self._propose(memory, packed, parameters, self._encoded, round_)
+        proposed = self._propose(memory._replace(time=()), packed, parameters, self._encoded, round_)
         controls = np.asarray(proposed.controls)
         sampled = perf_counter()
         rollouts = self.engine.rollout(state, controls)

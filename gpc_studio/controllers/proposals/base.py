@@ -39,7 +39,7 @@ class Proposal(Protocol):
         name: Name by which a `ControllerSpec` asks for it.
         source: Tag of its samples.
         latent_size: Size of the latents that it returns, 0 for none.
-        parameters: Pytree of arrays that `draw` gets traced: new values of the same shapes (a
+        parameters: Pytree of JAX arrays that `draw` gets traced: new values of the same shapes (a
             newer checkpoint) take effect without compiling again.
     """
 
