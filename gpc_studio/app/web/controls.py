@@ -69,16 +69,12 @@ async def refusals_shown(client: viser.ClientHandle, command: Callable[[], Any])
         if isinstance(result, Awaitable):
             await result
     except (ValueError, LookupError, TypeError, OSError) as error:
-        client.add_notification(
-            "Not possible", str(error), color="orange", auto_close_seconds=8.0
-        )
+        client.add_notification("Not possible", str(error), color="orange", auto_close_seconds=8.0)
         return False
     return True
 
 
-def on_click(
-    button: viser.GuiButtonHandle, command: Callable[[], Any]
-) -> viser.GuiButtonHandle:
+def on_click(button: viser.GuiButtonHandle, command: Callable[[], Any]) -> viser.GuiButtonHandle:
     """Runs `command` when `button` is clicked; a refusal is shown to the page that clicked."""
 
     async def clicked(event: viser.GuiEvent[Any]) -> None:

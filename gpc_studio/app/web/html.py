@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,7 @@ def swatches(entries: Iterable[tuple[str, RGB]]) -> str:
 
 def number(value: float) -> str:
     """Three significant digits, short enough for a narrow column."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return "–"
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.1e}"

@@ -143,9 +143,12 @@ def is_acceptable(raw: str | bytes) -> bool:
         message = msgspec.msgpack.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    if not isinstance(message, dict) or message.get("type") not in PAGE_MESSAGES:
+    if not isinstance(message, dict):
         return False
-    if message["type"] == "GuiUpdateMessage":
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in PAGE_MESSAGES:
+        return False
+    if kind == "GuiUpdateMessage":
         updates = message.get("updates")
         if not isinstance(updates, dict) or set(updates) != {"value"}:
             return False

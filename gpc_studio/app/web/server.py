@@ -138,7 +138,7 @@ def _start_viser(host: str, listener: socket.socket, access: Access) -> viser.Vi
 
     def serve(handler: Any, *args: Any, **options: Any) -> Any:
         page = options.get("process_request")
-        if getattr(page, "__module__", None) != "viser.infra._infra":
+        if page is None or getattr(page, "__module__", None) != "viser.infra._infra":
             return original(handler, *args, **options)
         guarded.append(True)
         options |= {
@@ -190,13 +190,24 @@ def _guarded_messages(
         async def receive_acceptable(*args: Any, **options: Any) -> Any:
             while True:
                 raw = await receive(*args, **options)
-                if is_acceptable(raw):
+                if is_acceptable(raw) and _is_complete(raw):
                     return raw
 
         connection.recv = receive_acceptable  # pyright: ignore[reportAttributeAccessIssue]
         await handler(connection)
 
     return handle
+
+
+def _is_complete(raw: bytes) -> bool:
+    """Whether viser can read a message; one that it cannot would end the connection."""
+    from viser import _messages
+
+    try:
+        _messages.Message.deserialize(raw)
+    except Exception:
+        return False
+    return True
 
 
 @contextmanager

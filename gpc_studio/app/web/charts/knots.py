@@ -1,0 +1,80 @@
+"""The distribution of plans over the horizon, for one actuator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpc_studio.app.session.snapshot import Snapshot
+from gpc_studio.app.web.charts.chart import Chart, Line, thinned
+from gpc_studio.app.web.charts.colours import series_color
+from gpc_studio.app.web.controls import Control, add_control
+from gpc_studio.controllers.plan import Plan
+from gpc_studio.options import Option
+from gpc_studio.scenes.task import Task
+
+if TYPE_CHECKING:
+    import viser
+
+
+class KnotsChart:
+    """Mean of the knots with a band of one standard deviation, and the control that is executed.
+
+    The band is drawn linearly from knot to knot; the executed line is the spline itself.
+    """
+
+    def __init__(self, gui: viser.GuiApi, task: Task) -> None:
+        """Adds dropdown and chart to the open container."""
+        self._task = task
+        self._names = actuator_names(task)
+        self._actuator = 0
+        option = Option(
+            "control", str, self._names[0], choices=self._names, label="Control",
+            help="The actuator whose plan is charted.",
+        )  # fmt: skip
+        self._choice: Control = add_control(gui, option, self._names[0], self._choose)
+        lines = (
+            Line("- std", series_color(0), 0.75),
+            Line("+ std", series_color(0), 0.75, fill_to=0),
+            Line("mean of knots", series_color(0), 0),
+            Line("executed", series_color(1), 2.25),
+        )
+        self.chart = Chart(
+            gui, "Plan over the horizon", lines, x_label="Time ahead (s)",
+            y_label="Control", y_range=self._limits(),
+        )  # fmt: skip
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Shows the newest plan."""
+        self.chart.set_y_range(self._limits())
+        if snapshot.plan is not None and snapshot.plan.mean.shape[-1] == len(self._names):
+            self.chart.show(*plan_lines(snapshot.plan, self._actuator, self._task.dt))
+
+    def _choose(self, name: str) -> None:
+        if name not in self._names:
+            raise ValueError(f"Control: expected one of {', '.join(self._names)}, got {name!r}")
+        self._actuator = self._names.index(name)
+
+    def _limits(self) -> tuple[float, float]:
+        low, high = self._task.control_range[:, self._actuator]
+        margin = 0.06 * (high - low)
+        return float(low - margin), float(high + margin)
+
+
+def plan_lines(plan: Plan, actuator: int, dt: float) -> tuple[np.ndarray, ...]:
+    """Time ahead, mean - std, mean + std, knots (elsewhere not a number), executed; each (P,)."""
+    ahead = np.asarray(plan.knot_times, dtype=float) - float(plan.time)
+    executed_at = dt * np.arange(len(plan.controls))
+    shown = thinned(len(executed_at))
+    time = np.union1d(executed_at[shown], ahead[ahead >= 0.0])
+    mean, std = plan.mean[:, actuator], plan.std[:, actuator]
+    centre, spread = np.interp(time, ahead, mean), np.interp(time, ahead, std)
+    at_knots = np.where(np.isin(time, ahead), centre, np.nan)
+    executed = np.interp(time, executed_at, plan.controls[:, actuator])
+    return time, centre - spread, centre + spread, at_knots, executed
+
+
+def actuator_names(task: Task) -> tuple[str, ...]:
+    """A name for every actuator, made up where the model has none."""
+    return tuple(task.model.actuator(i).name or f"actuator {i + 1}" for i in range(task.nu))

@@ -1,0 +1,174 @@
+"""The browser front end: one thread that shows the newest snapshot to every browser."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gpc_studio.app.session.snapshot import Snapshot
+from gpc_studio.app.web.page import Page
+from gpc_studio.app.web.scene.view import SceneCallbacks, SceneView
+from gpc_studio.app.web.server import WebServer
+
+if TYPE_CHECKING:
+    import viser
+
+    from gpc_studio.app.session import Session
+
+FRAME_SECONDS = 1.0 / 25.0
+PANEL_SECONDS = 1.0 / 8.0
+IDLE_SECONDS = 0.5
+"""Time between frames while no browser is connected."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class WebFrontend:
+    """Shows a session in browsers, any number of them, and takes their commands.
+
+    The session never depends on it: browsers come and go, and a frame that cannot be drawn is
+    reported and the next one is drawn.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        token: str | None = None,
+        server: WebServer | None = None,
+        dark: bool = True,
+    ) -> None:
+        """Opens the server and builds the page; `start` sets it in motion.
+
+        Args:
+            session: What to show.
+            host: Address to listen on; beyond loopback a token is required in the URL.
+            port: Port, or 0 for any free one.
+            token: Secret for the URL, made where one is required and None is given.
+            server: A server that listens already, instead of `host`, `port` and `token`.
+            dark: Theme at the start.
+
+        Raises:
+            ServerError: Address or port is not available.
+        """
+        self._session = session
+        self._server = server or WebServer(host, port, token)
+        self._viser = self._server.viser
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="web-frontend", daemon=True)
+        self._page = Page(self._viser, session, dark=dark)
+        self._view: SceneView | None = None
+        self._drawn = -1
+        self._failures: set[str] = set()
+        self._viser.on_client_connect(self._welcome)
+
+    @property
+    def url(self) -> str:
+        """Address for a browser on this machine, with the token where there is one."""
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        """Port that the server listens on."""
+        return self._server.port
+
+    def start(self) -> WebFrontend:
+        """Starts showing the session."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Disconnects all browsers and ends the thread; the session goes on."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+        self._server.stop()
+
+    def __enter__(self) -> WebFrontend:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    async def _welcome(self, client: viser.ClientHandle) -> None:
+        view = self._view
+        if view is not None:
+            view.apply_camera(client)
+
+    def _run(self) -> None:
+        next_panels = 0.0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            snapshot = self._session.snapshot
+            try:
+                self._draw(snapshot)
+                if started >= next_panels:
+                    next_panels = started + PANEL_SECONDS
+                    self._page.update(snapshot)
+            except Exception as error:
+                self._report(error)
+            frame = FRAME_SECONDS if self._viser.get_clients() else IDLE_SECONDS
+            self._stopping.wait(max(started + frame - time.monotonic(), 0.002))
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        started = time.perf_counter()
+        view = self._view
+        if view is None or view.task is not snapshot.task:
+            view = self._build(snapshot)
+        if view.backdrop.dark != self._page.view.dark:
+            view.set_dark(self._page.view.dark)
+        with self._viser.atomic():
+            view.draw(snapshot, self._page.view.overlay)
+        if snapshot.number != self._drawn:
+            self._drawn = snapshot.number
+            self._page.note_draw(snapshot, time.perf_counter() - started)
+
+    def _build(self, snapshot: Snapshot) -> SceneView:
+        """Builds the world of another task and brings every browser before it."""
+        if self._view is not None:
+            self._view.remove()
+            self._view = None
+        session = self._session
+        callbacks = SceneCallbacks(
+            on_goal=self._guarded(session.set_goal),
+            on_push=self._guarded(session.push),
+            on_release=self._guarded(session.release_push),
+        )
+        view = SceneView(self._viser, snapshot.task, callbacks, dark=self._page.view.dark)
+        view.set_initial_camera()
+        self._view = view
+        for client in self._viser.get_clients().values():
+            view.apply_camera(client)
+        return view
+
+    def _guarded(self, command: Callable[..., Any]) -> Callable[..., None]:
+        """`command`, with a refusal shown instead of raised into the server's event loop."""
+
+        def guarded(*arguments: Any) -> None:
+            try:
+                command(*arguments)
+            except (ValueError, LookupError, TypeError) as error:
+                self._tell("Not possible", str(error))
+
+        return guarded
+
+    def _report(self, error: Exception) -> None:
+        """Tells of a frame that could not be drawn, once for each kind of failure."""
+        kind = f"{type(error).__name__}: {error}"
+        if kind in self._failures or len(self._failures) > 20:
+            return
+        self._failures.add(kind)
+        _LOG.exception("the page could not be drawn")
+        self._tell(
+            "The page could not be drawn",
+            f"{kind}. The session goes on; the next frame is drawn as usual.",
+        )
+
+    def _tell(self, title: str, text: str) -> None:
+        for client in self._viser.get_clients().values():
+            client.add_notification(title, text, color="red", auto_close_seconds=12.0)

@@ -1,0 +1,134 @@
+"""The layout of the page: charts on the left, controls on the right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpc_studio.app.session.snapshot import Snapshot
+from gpc_studio.app.web import html
+from gpc_studio.app.web.charts.costs import CostChart, TermsChart
+from gpc_studio.app.web.charts.knots import KnotsChart
+from gpc_studio.app.web.charts.sampling import SampleSizeChart, SourcesChart
+from gpc_studio.app.web.charts.timing import RateChart, SplitChart
+from gpc_studio.app.web.charts.window import window
+from gpc_studio.app.web.panels import Panel
+from gpc_studio.app.web.panels.controller import ControllerPanel, OptionsPanel
+from gpc_studio.app.web.panels.messages import MessagesPanel
+from gpc_studio.app.web.panels.session import RunPanel, StatePanel, TransportPanel
+from gpc_studio.app.web.panels.task import TaskPanel
+from gpc_studio.app.web.panels.timing import TimingPanel
+from gpc_studio.app.web.panels.view import ViewPanel
+from gpc_studio.app.web.panels.weights import WeightsPanel
+from gpc_studio.app.web.shortcuts import add_shortcuts, shortcuts
+from gpc_studio.app.web.theme import apply_theme
+from gpc_studio.scenes.task import Task
+
+if TYPE_CHECKING:
+    import viser
+
+    from gpc_studio.app.session import Session
+
+CHARTS_WIDTH = 320
+CONTROLS_WIDTH = 330
+
+
+class Page:
+    """Everything on the page except the 3-D view.
+
+    Attributes:
+        view: What the 3-D view shall show.
+        timing: Timing panel; the front end tells it how long drawing takes.
+    """
+
+    def __init__(self, server: viser.ViserServer, session: Session, *, dark: bool = True) -> None:
+        """Builds the page for all browsers, present and future."""
+        gui = server.gui
+        apply_theme(gui, dark)
+        gui.set_panel_label("Session")
+        gui.main_panel.dock_right()
+        gui.main_panel.set_width(CONTROLS_WIDTH)
+        gui.add_html(html.style_sheet())
+        self._panels: list[Panel] = [
+            StatePanel(gui),
+            TaskPanel(gui, session),
+            ControllerPanel(gui, session),
+            TransportPanel(gui, session),
+            MessagesPanel(server, session.snapshot),
+        ]
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("Controller"):
+            self._panels.append(OptionsPanel(gui, session))
+        with tabs.add_tab("Costs"):
+            self._panels.append(WeightsPanel(gui, session))
+        with tabs.add_tab("View"):
+            self.view = ViewPanel(gui, dark, lambda dark: apply_theme(gui, dark))
+        with tabs.add_tab("Run"):
+            self._panels.append(RunPanel(gui, session))
+            self.timing = TimingPanel(gui)
+        self._panels += [self.view, self.timing]
+        self._charts = Charts(gui, session)
+        add_shortcuts(gui, shortcuts(session, self.view))
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Shows a snapshot in panels and charts."""
+        for panel in self._panels:
+            panel.update(snapshot)
+        self._charts.update(snapshot)
+
+    def note_draw(self, snapshot: Snapshot, seconds: float) -> None:
+        """Remembers how long it took to draw a snapshot."""
+        self.timing.draw_seconds = seconds
+        self._charts.split.note_draw(float(snapshot.state.time), seconds)
+
+
+class Charts:
+    """The panel of charts.
+
+    Attributes:
+        split: Chart of planning and drawing time.
+    """
+
+    def __init__(self, gui: viser.GuiApi, session: Session) -> None:
+        """Adds the panel at the left edge."""
+        self._gui = gui
+        self._session = session
+        self._task: Task | None = None
+        panel = gui.add_panel()
+        with panel.add_tab("Costs"):
+            self._cost = CostChart(gui)
+            self._terms_folder = gui.add_folder(None)
+        with panel.add_tab("Plan"):
+            self._knots_folder = gui.add_folder(None)
+        with panel.add_tab("Samples"):
+            self._sources = SourcesChart(gui)
+            self._size = SampleSizeChart(gui)
+        with panel.add_tab("Timing"):
+            self.split = SplitChart(gui)
+            self._rate = RateChart(gui)
+        panel.dock_left()
+        panel.set_width(CHARTS_WIDTH)
+        self._follow(session.snapshot.task)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Shows the session's history and newest plan."""
+        if snapshot.task is not self._task:
+            self._follow(snapshot.task)
+        recent = window(self._session.history.since()[1], len(snapshot.task.weights))
+        self._cost.update(recent)
+        self._terms.update(recent)
+        self._knots.update(snapshot)
+        self._sources.update(recent)
+        self._size.update(recent)
+        self.split.update(recent)
+        self._rate.update(recent, snapshot.timing)
+
+    def _follow(self, task: Task) -> None:
+        """Builds the charts whose series depend on the task."""
+        self._task = task
+        for folder in (self._terms_folder, self._knots_folder):
+            for child in tuple(folder._children.values()):
+                child.remove()
+        with self._terms_folder:
+            self._terms = TermsChart(self._gui, tuple(task.weights))
+        with self._knots_folder:
+            self._knots = KnotsChart(self._gui, task)

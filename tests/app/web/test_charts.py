@@ -1,0 +1,165 @@
+"""What charts show of a session's history and plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_session import CartTask, FakeSession, made_up_plan
+
+from gpc_studio.app.session.snapshot import PlanRecord, Timing
+from gpc_studio.app.web.charts.chart import MAX_POINTS, thinned
+from gpc_studio.app.web.charts.costs import CostChart, TermsChart
+from gpc_studio.app.web.charts.knots import KnotsChart, plan_lines
+from gpc_studio.app.web.charts.sampling import AVERAGED, SampleSizeChart, SourcesChart
+from gpc_studio.app.web.charts.timing import RateChart, SplitChart
+from gpc_studio.app.web.charts.window import window
+from gpc_studio.app.web.server import WebServer
+from gpc_studio.controllers.plan import PlanTiming, Source
+
+
+@pytest.fixture(scope="module")
+def gui():
+    server = WebServer(port=0)
+    yield server.viser.gui
+    server.stop()
+
+
+def record(time, best=1.0, terms=(0.75, 0.25), source=1):
+    return PlanRecord(
+        time=time, best=best, elite=2 * best, mean=4 * best, terms=np.array(terms),
+        best_source=source, ess=8.0, timing=PlanTiming(0.001, 0.002, 0.003, 0.004),
+        achieved_rate=20.0,
+    )  # fmt: skip
+
+
+def sent(chart):
+    return [np.asarray(values) for values in chart.handle.data]
+
+
+def assigned(chart, monkeypatch):
+    """Names of the properties that are sent from now on."""
+    names = []
+    original = type(chart.handle)._queue_update
+    monkeypatch.setattr(
+        type(chart.handle), "_queue_update",
+        lambda self, name, value: (names.append(name), original(self, name, value)),
+    )  # fmt: skip
+    return names
+
+
+def test_costs_over_time(gui):
+    chart = CostChart(gui)
+    chart.update(window([record(0.1 * k, best=k + 1.0) for k in range(5)], 2))
+    time, best, elite, mean = sent(chart.chart)
+    np.testing.assert_allclose(time, 0.1 * np.arange(5))
+    np.testing.assert_allclose(best, [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(elite, 2 * best)
+    np.testing.assert_allclose(mean, 4 * best)
+
+
+def test_only_data_is_sent_when_costs_change(gui, monkeypatch):
+    chart = CostChart(gui)
+    chart.update(window([record(0.1 * k) for k in range(3)], 2))
+    names = assigned(chart.chart, monkeypatch)
+    chart.update(window([record(0.1 * k, best=2.0) for k in range(4)], 2))
+    chart.update(window([record(0.1 * k, best=2.0) for k in range(4)], 2))
+    assert names == ["data"]
+
+
+def test_cost_axis_is_logarithmic_while_costs_are_positive(gui):
+    chart = CostChart(gui)
+    chart.update(window([record(0.0), record(0.1)], 2))
+    assert chart.chart.is_log
+    chart.update(window([record(0.0), record(0.1, best=-1.0)], 2))
+    assert not chart.chart.is_log
+    assert chart.chart.handle.scales["y"]["distr"] == 1
+
+
+def test_infinite_costs_leave_a_gap(gui):
+    chart = CostChart(gui)
+    chart.update(window([record(0.0), record(0.1, best=np.inf)], 2))
+    assert chart.chart.is_log
+    assert np.isnan(sent(chart.chart)[1][1])
+
+
+def test_terms_are_stacked_to_a_hundred_percent(gui):
+    chart = TermsChart(gui, ("distance", "effort"))
+    records = [record(0.0, terms=(3.0, 1.0)), record(0.1, terms=(0.0, 0.0))]
+    chart.update(window(records, 2))
+    _, first, total = sent(chart.chart)
+    np.testing.assert_allclose(first, [75.0, 0.0])
+    np.testing.assert_allclose(total, [100.0, 0.0])
+
+
+def test_share_of_sources_is_counted_over_the_last_steps(gui):
+    chart = SourcesChart(gui)
+    sources = [int(Source.PREVIOUS)] * AVERAGED + [int(Source.GAUSSIAN)] * AVERAGED
+    chart.update(window([record(0.1 * k, source=s) for k, s in enumerate(sources)], 2))
+    _, previous, gaussian, flow = sent(chart.chart)
+    assert previous[AVERAGED - 1] == 100.0 and gaussian[AVERAGED - 1] == 0.0
+    assert gaussian[-1] == 100.0 and previous[-1] == 0.0
+    np.testing.assert_allclose(previous + gaussian + flow, 100.0)
+
+
+def test_effective_sample_size(gui):
+    chart = SampleSizeChart(gui)
+    chart.update(window([record(0.0), record(0.1)], 2))
+    np.testing.assert_allclose(sent(chart.chart)[1], 8.0)
+
+
+def test_times_of_a_step_are_stacked_in_milliseconds(gui):
+    chart = SplitChart(gui)
+    chart.note_draw(0.0, 0.005)
+    chart.update(window([record(0.0), record(0.1)], 2))
+    _, *stacked, draw = sent(chart.chart)
+    np.testing.assert_allclose([s[0] for s in stacked], [1, 3, 6, 10])
+    assert draw[0] == 5.0
+
+
+def test_rate_stands_beside_the_one_asked_for(gui):
+    chart = RateChart(gui)
+    timing = Timing(50.0, 20.0, PlanTiming(0, 0, 0, 0), 0.0, 1.0, 0)
+    chart.update(window([record(0.0), record(0.1)], 2), timing)
+    np.testing.assert_allclose(sent(chart.chart)[1:], [[20.0, 20.0], [50.0, 50.0]])
+
+
+def test_after_a_rewind_only_the_later_record_counts():
+    records = [record(0.0), record(0.1), record(0.2), record(0.05), record(0.15)]
+    np.testing.assert_allclose(window(records, 2).time, [0.0, 0.05, 0.15])
+
+
+def test_records_of_another_task_are_left_out():
+    records = [record(0.0, terms=(1.0,)), record(0.1)]
+    np.testing.assert_allclose(window(records, 2).time, [0.1])
+    assert window([], 3).terms.shape == (0, 3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, MAX_POINTS, MAX_POINTS + 1, 601])
+def test_thinning_keeps_the_newest(count):
+    rows = thinned(count)
+    assert len(rows) <= MAX_POINTS
+    assert np.all(np.diff(rows) > 0)
+    if count:
+        assert rows[-1] == count - 1
+
+
+def test_plan_over_the_horizon(gui):
+    session = FakeSession()
+    session.advance()
+    task, plan = session.snapshot.task, session.snapshot.plan
+    chart = KnotsChart(gui, task)
+    chart.update(session.snapshot)
+    time, low, high, knots, executed = sent(chart.chart)
+    assert np.all(np.diff(time) > 0)
+    ahead = plan.knot_times - float(plan.time)
+    np.testing.assert_allclose(knots[np.isin(time, ahead)], plan.mean[:, 0])
+    np.testing.assert_allclose((high - low)[np.isin(time, ahead)], 2 * plan.std[:, 0])
+    np.testing.assert_allclose(executed[0], plan.controls[0, 0])
+
+
+def test_knots_in_the_past_are_not_drawn():
+    session = FakeSession()
+    plan = made_up_plan(CartTask(), session.snapshot.state, seed=0)
+    plan = plan._replace(knot_times=plan.knot_times - 0.2)
+    time, *_ = plan_lines(plan, 0, 0.01)
+    assert time.min() >= 0.0
