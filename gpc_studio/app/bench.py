@@ -16,7 +16,7 @@ from gpc_studio.app.choice import choose_controller, choose_task
 from gpc_studio.app.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.controllers.planner import Planner
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 SAMPLES = (32, 128, 1024)
 REFERENCES = {"push_t": (32, 300), "cart_pole": (32, 100)}
 """Samples and steps of the settings that are always measured, on the native engine."""
+
+_WARM_UP = 3  # steps that are not counted
+_ROW_SECONDS = 10.0
+_FEWEST = 5  # steps measured even when they take longer than that
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class BenchOptions:
     controller: str = "mppi"
     """Name of the controller."""
     repeats: int = 40
-    """Planning steps measured a row; the time is their median."""
+    """Planning steps measured a row, fewer where one row would take more than ten seconds."""
     threads: int = 0
     """Threads of the native engine; 0 takes one a core."""
     out: Path | None = None
@@ -78,7 +82,7 @@ def command(arguments: Sequence[str]) -> int:
 
             wanted.out.parent.mkdir(parents=True, exist_ok=True)
             write_json(wanted.out, {"versions": versions(), "rows": rows})
-    Console().print(_table(rows))
+    Console().print(_table(rows, wanted.controller))
     return 0
 
 
@@ -144,12 +148,15 @@ def _interleaved(
         for _ in range(rollouts_of_one_step):
             planner.engine.run()
 
-    for _ in _without_collection(3):
-        plan(), roll_out()
     plan_ms, rollout_ms = [], []
-    for _ in _without_collection(repeats):
-        plan_ms.append(_milliseconds(plan))
-        rollout_ms.append(_milliseconds(roll_out))
+    begin = time.perf_counter()
+    for repeat in _without_collection(_WARM_UP + repeats):
+        times = _milliseconds(plan), _milliseconds(roll_out)
+        if repeat >= _WARM_UP:
+            plan_ms.append(times[0])
+            rollout_ms.append(times[1])
+        if len(plan_ms) >= _FEWEST and time.perf_counter() - begin > _ROW_SECONDS:
+            break
     return plan_ms, rollout_ms
 
 
@@ -181,22 +188,21 @@ def _without_collection(count: int) -> Iterator[int]:
             gc.enable()
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    from rich import box
-    from rich.table import Table
+def _table(rows: Sequence[dict[str, Any]], controller: str) -> Group:
+    from rich.console import Group
+    from rich.text import Text
 
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption="ratio: planning step / bare rollout of the same controls",
-        caption_justify="left",
-    )
-    for name in ("task", "controller", "engine"):
+    from gpc_studio.app.evaluate.report import compact_table
+
+    table = compact_table(f"Planning with {controller}")
+    for name in ("task", "engine"):
         table.add_column(name, no_wrap=True)
     for name in ("samples", "steps", "plan ms", "rollout ms", "ratio"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["task"], row["controller"], row["engine"], str(row["samples"]), str(row["steps"]),
+            row["task"], row["engine"], str(row["samples"]), str(row["steps"]),
             f"{row['plan_ms']:.3f}", f"{row['rollout_ms']:.3f}", f"{row['ratio']:.3f}",
         )  # fmt: skip
-    return table
+    legend = "Medians. ratio: whole planning step / bare rollout of the same controls."
+    return Group(table, Text(legend, "dim"))

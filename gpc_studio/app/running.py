@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,7 +10,6 @@ import threading
 import time
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -32,25 +32,29 @@ def run_with_page(settings: RunSettings) -> int:
     Raises:
         UsageError: Host or port are not available.
     """
-    from gpc_studio.app.web.frontend import WebFrontend
-    from gpc_studio.app.web.server import ServerError
+    from gpc_studio.app.web.server import ServerError, WebServer
 
     run = settings.run
-    with stop_requests() as stop, new_session(settings) as session:
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stop_requests())
         try:
-            frontend = WebFrontend(session, host=run.host, port=run.port)
+            server = WebServer(run.host, run.port)
         except ServerError as error:
             raise UsageError(str(error)) from None
-        try:
-            print(f"GPC Studio at {frontend.url}  (Ctrl+C stops)", flush=True)
-            if run.open and has_display():
-                # Some browsers keep the call waiting until they are closed.
-                threading.Thread(target=webbrowser.open, args=(frontend.url,), daemon=True).start()
-            while not stop.wait(_POLL_PERIOD if run.seconds else None):
-                if run.seconds and session.snapshot.state.time >= run.seconds:
-                    break
-        finally:
-            frontend.stop()
+        stack.callback(server.stop)
+        # The planner is compiled in the background while the page is built.
+        session = stack.enter_context(new_session(settings))
+
+        from gpc_studio.app.web.frontend import WebFrontend
+
+        frontend = stack.enter_context(WebFrontend(session, server=server))
+        print(f"GPC Studio at {frontend.url}  (Ctrl+C stops)", flush=True)
+        if run.open and has_display():
+            # Some browsers keep the call waiting until they are closed.
+            threading.Thread(target=webbrowser.open, args=(frontend.url,), daemon=True).start()
+        while not stop.wait(_POLL_PERIOD if run.seconds else None):
+            if run.seconds and session.snapshot.state.time >= run.seconds:
+                break
     return 0
 
 
@@ -71,7 +75,7 @@ def run_headless(settings: RunSettings) -> int:
     return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def stop_requests() -> Iterator[threading.Event]:
     """An event that Ctrl+C and termination set; a second Ctrl+C ends the program at once."""
     stop = threading.Event()

@@ -145,7 +145,7 @@ def task_digest(task: Task) -> str:
     content = hashlib.sha256(Path(inspect.getfile(type(task))).read_bytes())
     compiled = np.empty(mujoco.mj_sizeModel(task.model), np.uint8)
     mujoco.mj_saveModel(task.model, None, compiled)
-    content.update(compiled)
+    content.update(compiled.tobytes())
     return content.hexdigest()[:16]
 
 

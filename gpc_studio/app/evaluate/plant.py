@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import mujoco
@@ -127,9 +126,9 @@ def one_state(states: State, episode: int, step: int | None = None) -> State:
     """The state of one episode, at one step if there are several."""
     if step is None:
         return State(*(part[episode] for part in states))
-    time, qpos, qvel, act, sensordata, mocap_pos, mocap_quat = states
-    moving: Sequence[np.ndarray] = (time, qpos, qvel, act, sensordata)
-    return State(*(part[episode, step] for part in moving), mocap_pos[episode], mocap_quat[episode])
+    moving = {name: getattr(states, name)[episode, step] for name in ("time", *_RECORDED)}
+    fixed = {name: getattr(states, name)[episode] for name in ("mocap_pos", "mocap_quat")}
+    return State(**moving, **fixed)
 
 
 def _diverged(states: State, before: np.ndarray, warned: np.ndarray) -> np.ndarray:

@@ -72,12 +72,18 @@ class ProgressBars:
         self._progress.update(bar, completed=ended + underway, ended=ended, success=_success(row))
 
 
+def compact_table(title: str) -> Table:
+    """A table without frame that fits a terminal of 80 columns."""
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+
+
 def results_table(content: Mapping[str, Any]) -> Group:
     """The rows of a results file as a table, with a legend."""
     seed, batch = content["settings"]["seed"], content["settings"]["batch"]
-    table = Table(
-        title=f"{content['task']}, seed {seed}", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    table = compact_table(f"{content['task']}, seed {seed}")
     for name in ("controller", "engine"):
         table.add_column(name, no_wrap=True)
     for name in ("episodes", "success", "95 %", "steps", "plan ms"):

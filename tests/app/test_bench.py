@@ -1,0 +1,61 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from gpc_studio.app import bench
+from gpc_studio.app.errors import UsageError
+from gpc_studio.scenes import load_task
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "steps"), [("push_t", 32, 300), ("cart_pole", 32, 100)]
+)
+def test_the_reference_settings_are_always_measured(name, samples, steps):
+    task = load_task(name)
+    found = [
+        (case.options.engine, case.options.samples, round(case.options.horizon / task.dt))
+        for case in bench.cases(task, "mppi")
+    ]
+    assert ("native", samples, steps) in found
+    assert len(found) == len(set(found))
+
+
+def test_every_task_is_measured_at_its_default_and_three_sizes_on_each_engine():
+    task = load_task("pendulum")
+    default = bench.choose_controller(task, "cem").samples
+    for engine in ("native", "analytic"):
+        sizes = {c.options.samples for c in bench.cases(task, "cem") if c.options.engine == engine}
+        assert sizes == {default, 32, 128, 1024}
+
+
+@pytest.mark.parametrize("engine", ["native", "analytic"])
+def test_a_row_compares_step_and_rollout(engine):
+    task = load_task("pendulum")
+    case = bench.cases(task, "mppi")[0]
+    case = case._replace(options=replace(case.options, samples=8, horizon=0.4, engine=engine))
+    row = bench.measure(case, repeats=5, threads=1)
+    assert row["engine"] == engine
+    assert (row["task"], row["controller"], row["samples"]) == ("pendulum", "mppi", 8)
+    assert row["steps"] == round(0.4 / task.dt)
+    # A step contains its rollout; medians of five may still be disturbed.
+    assert row["plan_ms"] > 0.8 * row["rollout_ms"] > 0
+    assert row["ratio"] == pytest.approx(row["plan_ms"] / row["rollout_ms"])
+
+
+def test_rows_are_written(tmp_path, monkeypatch, capsys):
+    task = load_task("pendulum")
+    options = replace(bench.choose_controller(task, "mppi"), samples=8, horizon=0.4)
+    monkeypatch.setattr(bench, "cases", lambda *_: [bench.Case(task, "mppi", options)])
+    out = tmp_path / "bench.json"
+    assert bench.command(["pendulum", "--repeats", "2", "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert set(row) == {
+        "task", "controller", "engine", "samples", "steps", "plan_ms", "rollout_ms", "ratio",
+    }  # fmt: skip
+    assert "pendulum" in capsys.readouterr().out
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(UsageError, match="--repeats"):
+        bench.command(["pendulum", "--repeats", "0"])
