@@ -170,15 +170,18 @@ class PushTool:
             if self._arrow is not None:
                 self._arrow.visible = False
             return
-        points = np.stack([push[0], push[0] + self._arrow_vector(push[1])])[None]
+        vector = self._arrow_vector(push[1])
+        points = np.stack([push[0], push[0] + vector])[None].astype(np.float32)
+        size = 0.012 * float(self._world.model.stat.extent)
+        head = min(3.5 * size, 0.5 * float(np.linalg.norm(vector)))
         if self._arrow is None:
-            size = 0.012 * float(self._world.model.stat.extent)
             self._arrow = self._server.scene.add_arrows(
-                self._name, points.astype(np.float32), PUSH,
-                shaft_radius=0.6 * size, head_radius=1.6 * size, head_length=3.5 * size,
+                self._name, points, PUSH,
+                shaft_radius=0.6 * size, head_radius=1.6 * size, head_length=head,
             )  # fmt: skip
             return
-        self._arrow.points = points.astype(np.float32)
+        self._arrow.points = points
+        self._arrow.head_length = head
         self._arrow.visible = True
 
     def remove(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpc_studio.app.web.scene.glb import Material, Part, srgb_to_linear, write_glb
+from gpc_studio.app.web.scene.glb import Material, Part, linear_to_srgb, srgb_to_linear, write_glb
 
 if TYPE_CHECKING:
     import viser
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 Rgb = tuple[int, int, int]
 
 _DOME_RADIUS = 400.0  # m; the camera's far plane is at 1000 m
+_SUN_POSITION = (-2.0, -3.0, 6.0)  # Only the direction to the origin counts.
+_SUN_COLOUR = (255, 247, 235)
+
+# The viewer's tone mapping: fit of the ACES filmic curve by Stephen Hill, as in three.js.
+_ACES_IN = np.array(
+    [[0.59719, 0.35458, 0.04823], [0.07600, 0.90834, 0.01566], [0.02840, 0.13383, 0.83777]]
+)
+_ACES_OUT = np.array(
+    [[1.60475, -0.53108, -0.07367], [-0.10208, 1.10813, -0.00605], [-0.00327, -0.07276, 1.07602]]
+)
+_ACES_EXPOSURE = 1.0 / 0.6
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Theme:
         horizon: Sky at eye level, into which the ground fades.
         nadir: Below the horizon.
         ground: Factor on the brightness of the ground, so that it suits the sky.
+        sun: Strength of the light from one side, which casts the shadows.
         environment: Strength of the light from all around.
         ink: Neutral colour that stands out from the ground, for lines.
     """
@@ -37,17 +49,18 @@ class Theme:
     horizon: Rgb
     nadir: Rgb
     ground: float
+    sun: float
     environment: float
     ink: Rgb
 
 
 LIGHT = Theme(
-    zenith=(150, 182, 214), horizon=(236, 241, 246), nadir=(226, 232, 238), ground=1.0,
-    environment=0.75, ink=(38, 44, 52),
+    zenith=(146, 178, 210), horizon=(228, 234, 240), nadir=(214, 221, 229), ground=0.92,
+    sun=2.1, environment=0.42, ink=(38, 44, 52),
 )  # fmt: skip
 DARK = Theme(
-    zenith=(9, 12, 20), horizon=(36, 44, 58), nadir=(22, 27, 36), ground=0.30,
-    environment=0.45, ink=(238, 242, 247),
+    zenith=(12, 15, 23), horizon=(40, 48, 62), nadir=(24, 29, 38), ground=0.36,
+    sun=1.9, environment=0.34, ink=(238, 242, 247),
 )  # fmt: skip
 
 
@@ -70,8 +83,11 @@ class Backdrop:
         self._server = server
         self._ground = ground
         self._prefix = prefix
-        self._shadows: bool | None = None
         self.dark = dark
+        server.scene.configure_default_lights(enabled=False)
+        self._sun = server.scene.add_light_directional(
+            f"{prefix}/sun", color=_SUN_COLOUR, cast_shadow=True, position=_SUN_POSITION
+        )
         self._nodes: list[viser.GlbHandle] = []
         self._draw()
 
@@ -83,22 +99,24 @@ class Backdrop:
 
     def set_shadows(self, shadows: bool) -> None:
         """Turns cast shadows on or off; off is faster on software renderers."""
-        if shadows != self._shadows:
-            self._shadows = shadows
-            self._server.scene.configure_default_lights(enabled=True, cast_shadow=shadows)
+        if shadows != self._sun.cast_shadow:
+            self._sun.cast_shadow = shadows
 
     def remove(self) -> None:
-        """Removes the nodes."""
+        """Removes the nodes and gives the server its default light back."""
         for node in self._nodes:
             node.remove()
         self._nodes = []
+        self._sun.remove()
+        self._server.scene.configure_default_lights(enabled=True)
 
     def _draw(self) -> None:
         look = theme(self.dark)
         scene = self._server.scene
         with self._server.atomic():
+            self._sun.intensity = look.sun
             scene.configure_environment_map(
-                "studio", environment_intensity=look.environment, background=False
+                "city", environment_intensity=look.environment, background=False
             )
             nodes = [
                 scene.add_glb(
@@ -128,15 +146,26 @@ def sky_dome(look: Theme) -> Part:
     mixed = (1 - share) * srgb_to_linear(np.array(look.horizon) / 255) + share * srgb_to_linear(
         ends
     )
-    rgb = np.where(mixed <= 0.0031308, 12.92 * mixed, 1.055 * mixed ** (1 / 2.4) - 0.055)
     index = np.arange(len(vertices)).reshape(len(elevation), len(azimuth))
     a, b, c, d = (
         corner.ravel()
         for corner in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:])
     )
     faces = np.concatenate([np.column_stack([a, b, c]), np.column_stack([a, c, d])])
+    rgb = linear_to_srgb(before_tone_mapping(mixed))
     colors = np.column_stack([rgb, np.ones(len(rgb))])
     return Part(vertices, faces, Material((1.0, 1.0, 1.0, 1.0), unlit=True), colors=colors)
+
+
+def before_tone_mapping(linear: np.ndarray) -> np.ndarray:
+    """Linear light (..., 3) that the viewer's tone mapping turns into `linear`, below 1."""
+    curve = np.clip(linear @ np.linalg.inv(_ACES_OUT).T, 0.0, 0.99)
+    # y = (v^2 + a v - b) / (c v^2 + d v + e), solved for the positive v.
+    a = 1.0 - 0.983729 * curve
+    b = 0.0245786 - 0.4329510 * curve
+    c = -(0.000090537 + 0.238081 * curve)
+    scene = (-b + np.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
+    return np.maximum(scene @ np.linalg.inv(_ACES_IN).T / _ACES_EXPOSURE, 0.0)
 
 
 def _tinted(part: Part, factor: float) -> Part:

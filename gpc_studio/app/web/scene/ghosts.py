@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import viser
 
 _TINT = np.array([255.0, 64.0, 160.0])  # The best plan's colour, which ghosts belong to.
-_TINT_SHARE = 0.35
-_NEAREST, _FARTHEST = 0.38, 0.10  # Opacity of the first and the last ghost.
+_TINT_SHARE = 0.4
+_NEAREST, _FARTHEST = 0.5, 0.16  # Opacity of the first and the last ghost.
+_LEAST_MOTION = 0.01  # Share of the model's extent below which a ghost is not told from its body.
 
 
 class Ghosts:
@@ -50,12 +51,21 @@ class Ghosts:
         self.count = count
         self._server = server
         self._kinematics = Kinematics(model)
+        self._least = _LEAST_MOTION * float(model.stat.extent)
         self._root = server.scene.add_frame(prefix, show_axes=False, visible=False)
         self._nodes: dict[int, viser.BatchedMeshHandle] = {}
         groups = (converted or convert(model)).moving
         for group in groups:
             if group.mocap < 0:
                 self._nodes[group.body] = self._add(f"{prefix}/{group.name}", group)
+        # Distance from each group's origin to its far side, m: what turns rotation into motion.
+        self._reach = np.array(
+            [
+                max(np.linalg.norm(part.vertices, axis=1).max() for part in group.parts)
+                for group in groups
+                if group.body in self._nodes
+            ]
+        )
 
     @property
     def visible(self) -> bool:
@@ -71,6 +81,7 @@ class Ghosts:
         qpos: np.ndarray,
         mocap_pos: np.ndarray | None = None,
         mocap_quat: np.ndarray | None = None,
+        now: np.ndarray | None = None,
     ) -> None:
         """Moves the copies and shows them; hides them if a state is not finite.
 
@@ -78,6 +89,7 @@ class Ghosts:
             qpos: Positions of the copies, the nearest future first (K, nq).
             mocap_pos: Mocap positions, world frame, m (nmocap, 3).
             mocap_quat: Mocap orientations, wxyz (nmocap, 4).
+            now: Present positions (nq,); a copy that would lie in the body itself is left out.
 
         Raises:
             ValueError: The number of states is not K.
@@ -94,8 +106,17 @@ class Ghosts:
             self._kinematics.set_state(state, mocap_pos, mocap_quat)
             positions[k] = self._kinematics.data.xpos[bodies]
             quaternions[k] = self._kinematics.data.xquat[bodies]
+        scales = np.ones((self.count, len(bodies)), np.float32)
+        if now is not None and np.isfinite(now).all():
+            self._kinematics.set_state(now, mocap_pos, mocap_quat)
+            data = self._kinematics.data
+            moved = np.linalg.norm(positions - data.xpos[bodies], axis=-1)
+            aligned = np.abs(np.einsum("kbq,bq->kb", quaternions, data.xquat[bodies]))
+            moved += self._reach * 2.0 * np.arccos(np.clip(aligned, 0.0, 1.0))
+            scales[moved < self._least] = 0.0
         with self._server.atomic():
             for column, node in enumerate(self._nodes.values()):
+                node.batched_scales = scales[:, column]
                 node.batched_positions = positions[:, column]
                 node.batched_wxyzs = quaternions[:, column]
             self.visible = True
@@ -118,6 +139,7 @@ class Ghosts:
             np.concatenate(faces).astype(np.uint32),
             batched_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (self.count, 1)),
             batched_positions=np.zeros((self.count, 3)),
+            batched_scales=np.ones(self.count),
             batched_colors=np.tile(np.round(tinted).astype(np.uint8), (self.count, 1)),
             batched_opacities=np.linspace(_NEAREST, _FARTHEST, self.count, dtype=np.float32),
             lod="off",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MoveCallback = Callable[[np.ndarray, np.ndarray], None]
 """Position (3,), m, and orientation, wxyz (4,), world frame."""
 
+IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _AXES = ("x", "y", "z")
 _WIDE = 1000.0  # m; stands for "no limit"
 _SETTLE = 0.5  # s; how long a session may take to take up a goal that was let go
@@ -111,7 +112,7 @@ class GoalGizmo:
         self._clock = clock
         self._dragging: int | None = None
         self._sent: tuple[np.ndarray, np.ndarray, float] | None = None
-        self._nodes: list[tuple[viser.TransformControlsHandle, Control]] = []
+        self._nodes: list[tuple[viser.TransformControlsHandle, Control, np.ndarray]] = []
         self.mocap = -1
         if task.goal is None:
             return
@@ -126,19 +127,23 @@ class GoalGizmo:
         self._home = np.array(model.body_pos[body.id]), np.array(model.body_quat[body.id])
         self._pose = self._home
         # Large enough to reach around the goal, small enough to leave it in sight.
-        extent = float(model.stat.extent)
-        scale = float(np.clip(1.2 * _reach(model, body.id), 0.08 * extent, 0.25 * extent))
+        extent, reach = float(model.stat.extent), _reach(model, body.id)
+        arrows = float(np.clip(1.5 * reach, 0.08 * extent, 0.22 * extent))
         for number, control in enumerate(controls_of(task.goal)):
-            self._nodes.append((self._add(f"{prefix}/{number}", control, scale), control))
+            # A ring alone is put around the goal, where it is looked for.
+            scale = arrows if control.translates else max(reach, arrows)
+            offset = IDENTITY if control.translates else ring_offset(model, body.id, control)
+            node = self._add(f"{prefix}/{number}", control, scale, offset)
+            self._nodes.append((node, control, offset))
 
     @property
     def visible(self) -> bool:
         """Whether the handle is shown."""
-        return any(node.visible for node, _ in self._nodes)
+        return any(node.visible for node, _, _ in self._nodes)
 
     @visible.setter
     def visible(self, visible: bool) -> None:
-        for node, _ in self._nodes:
+        for node, _, _ in self._nodes:
             node.visible = visible
 
     def update(self, mocap_pos: np.ndarray, mocap_quat: np.ndarray) -> None:
@@ -191,23 +196,25 @@ class GoalGizmo:
 
     def remove(self) -> None:
         """Removes the handle."""
-        for node, _ in self._nodes:
+        for node, _, _ in self._nodes:
             node.remove()
         self._nodes = []
 
     def _show(self, position: np.ndarray, quaternion: np.ndarray) -> None:
         self._pose = position, quaternion
         with self._server.atomic():
-            for node, control in self._nodes:
+            for node, control, offset in self._nodes:
                 node.position = position
                 # A control that only moves keeps the world's axes.
                 if control.rotates:
-                    node.wxyz = quaternion
+                    node.wxyz = _multiply(quaternion, offset)
 
-    def _add(self, name: str, control: Control, scale: float) -> viser.TransformControlsHandle:
+    def _add(
+        self, name: str, control: Control, scale: float, offset: np.ndarray
+    ) -> viser.TransformControlsHandle:
         node = self._server.scene.add_transform_controls(
             name,
-            scale=scale if control.translates else 1.25 * scale,
+            scale=scale,
             line_width=3.0,
             active_axes=control.active,
             disable_axes=not control.translates,
@@ -216,7 +223,7 @@ class GoalGizmo:
             depth_test=False,
             opacity=0.85,
             position=self._home[0],
-            wxyz=self._home[1] if control.rotates else (1.0, 0.0, 0.0, 0.0),
+            wxyz=_multiply(self._home[1], offset) if control.rotates else IDENTITY,
         )
 
         # A coroutine, so that the steps of a drag arrive in order.
@@ -225,11 +232,33 @@ class GoalGizmo:
                 return
             # What this control cannot change keeps the value that the others have given it.
             position = event.target.position if control.translates else self._pose[0]
-            quaternion = event.target.wxyz if control.rotates else self._pose[1]
+            quaternion = self._pose[1]
+            if control.rotates:
+                quaternion = _multiply(event.target.wxyz, _conjugate(offset))
             self.drag(event.client_id, event.phase, position, quaternion)
 
         node.on_update(moved)
         return node
+
+
+def ring_offset(model: mujoco.MjModel, body: int, control: Control) -> np.ndarray:
+    """Turn (wxyz) of a ring in the goal's frame that puts its arc at the goal's geoms.
+
+    A ring is drawn as a quarter circle between the two active axes.
+    """
+    geoms = np.flatnonzero(model.geom_bodyid == body)
+    plane = [k for k in range(3) if control.active[k]]
+    if len(plane) != 2 or len(geoms) == 0:
+        return IDENTITY
+    axis = next(k for k in range(3) if k not in plane)
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    x, y = model.geom_pos[geoms].mean(0)[[first, second]]
+    if np.hypot(x, y) < 0.1 * _reach(model, body):
+        return IDENTITY
+    turn = np.arctan2(y, x) - np.pi / 4
+    out = np.array([np.cos(turn / 2), 0.0, 0.0, 0.0])
+    out[1 + axis] = np.sin(turn / 2)
+    return out
 
 
 def _reach(model: mujoco.MjModel, body: int) -> float:

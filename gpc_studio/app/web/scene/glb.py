@@ -63,9 +63,15 @@ class Part:
 
 
 def srgb_to_linear(color: Any) -> np.ndarray:
-    """Inverse of the sRGB transfer function (IEC 61966-2-1), element-wise on [0, 1]."""
+    """Inverse of the sRGB transfer function (IEC 61966-2-1), element-wise; also above 1."""
     color = np.asarray(color, dtype=float)
     return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(light: Any) -> np.ndarray:
+    """The sRGB transfer function (IEC 61966-2-1), element-wise; also above 1."""
+    light = np.asarray(light, dtype=float)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def merged(parts: Sequence[Part]) -> list[Part]:

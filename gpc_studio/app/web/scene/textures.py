@@ -160,10 +160,11 @@ def textured_parts(
     uniform = bool(model.mat_texuniform[material_id])
     if not is_cube(model, texture):
         look = dataclasses.replace(material, texture=atlas.flat(texture))
-        uv = surface.uv
-        if uv is None:
-            repeat = np.array(model.mat_texrepeat[material_id])
+        repeat = np.array(model.mat_texrepeat[material_id])
+        if surface.uv is None:
             uv = plane_uv(vertices, size[:2], repeat, uniform)
+        else:
+            uv = surface.uv * repeat * (size[:2] if uniform else 1.0)
         return [Part(vertices, faces, look, uv)]
     directions = vertices if uniform else vertices / np.where(size > 0, size, 1.0)
     chosen = cube_face(directions[faces].mean(1))  # (F,)

@@ -169,7 +169,7 @@ class SceneView:
             )  # fmt: skip
         self._ghosts.update(
             best_plan_states(plan, overlay.ghost_count),
-            snapshot.state.mocap_pos, snapshot.state.mocap_quat,
+            snapshot.state.mocap_pos, snapshot.state.mocap_quat, snapshot.state.qpos,
         )  # fmt: skip
 
 
