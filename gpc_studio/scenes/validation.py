@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -107,13 +108,30 @@ def _check_model(task: Task, source: TaskSource) -> mujoco.MjModel:
     try:
         return task.model
     except Exception as error:
-        # MuJoCo names line and element of an XML error, and for most compile errors too.
-        line = re.search(r"line (\d+)", str(error))
-        raise TaskError(
-            f"MuJoCo cannot compile this model: {in_short(error)}",
-            task.model_path,
-            int(line[1]) if line else None,
-        ) from error
+        raise _model_error(error, task.model_path) from error
+
+
+def _model_error(error: Exception, mjcf: Path) -> TaskError:
+    """The error for a model that MuJoCo refused, in the file and line at fault."""
+    files = model_files(mjcf)
+    for path in files:
+        try:
+            ElementTree.parse(path)
+        except ElementTree.ParseError as malformed:
+            # MuJoCo gives the line at which it gave up, which may be far below the mistake.
+            return TaskError(f"malformed XML: {malformed.msg}", path, malformed.position[0])
+    # MuJoCo names the line, 0 in an included file, but never the file: the quoted words of its
+    # message tell which line is meant.
+    line = re.search(r"line (\d+)", str(error))
+    number = int(line[1]) if line else 0
+    words = re.findall(r"'([^']+)'", str(error))
+    at_fault, most = (mjcf, number or None), 0
+    for path in files:
+        for at, text in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            matches = sum(word in text for word in words) if number in (0, at) else 0
+            if matches > most:
+                at_fault, most = (path, at), matches
+    return TaskError(f"MuJoCo cannot compile this model: {in_short(error)}", *at_fault)
 
 
 def _check_names(task: Task, source: TaskSource, model: mujoco.MjModel) -> None:

@@ -24,8 +24,10 @@ class DoubleCartPole(Task):
     """Swing two poles in series up on a 1 kg cart with 20 N, and balance them at the goal.
 
     Both angles are 0 hanging, the second is relative to the first. Costs and start states are
-    those of the public hydrax and gpc examples, except that the ends of the rail are a cost and
-    not a stop, and that `position` is charged along the way so that a moved goal is followed.
+    those of the public hydrax and gpc examples, with three changes: the ends of the rail are a
+    cost and not a stop; `position` is charged along the way, so that a moved goal is followed; and
+    final position and speed weigh 3 and 0.3 instead of 10 and 1, since at those the poles are up
+    sooner.
     """
 
     name = "double_cart_pole"
@@ -39,8 +41,8 @@ class DoubleCartPole(Task):
         "effort": Weight(0.001, 1.0, "Squared control."),
         "rail": Weight(100.0, 1000.0, "Squared distance of the cart beyond the red marks, m^2."),
         "final_upright": Weight(10.0, 100.0, "As upright, at the end of the horizon."),
-        "final_position": Weight(10.0, 100.0, "As position, at the end of the horizon."),
-        "final_speed": Weight(1.0, 10.0, "Squared velocities of cart and hinges, at the end."),
+        "final_position": Weight(3.0, 100.0, "As position, at the end of the horizon."),
+        "final_speed": Weight(0.3, 10.0, "Squared velocities of cart and hinges, at the end."),
     }
     traces = ("elbow", "tip")
     goal = Goal("goal", translate=("x",), low=(-RAIL, 0.0, 2.2), high=(RAIL, 0.0, 2.2))
@@ -102,15 +104,16 @@ class DoubleCartPole(Task):
         )
 
     def is_success(self, state: State) -> bool:
-        """Both poles within 0.3 rad of upright, the cart within 1 m of the goal, and slow.
+        """Both poles within 0.3 rad of upright, the cart within 1.5 m of the goal, hinges slow.
 
-        Slow is less than 1.5 m/s for the cart and 2 rad/s for each hinge.
+        Slow is less than 2 rad/s. The cart may still be on its way to the goal: with both poles
+        up that takes seconds, and the hold time alone bounds its speed.
         """
         inner, outer = state.qpos[1], state.qpos[1] + state.qpos[2]
         return bool(
             max(np.cos(inner), np.cos(outer)) < -np.cos(0.3)
-            and abs(_offset(state)) < 1.0
-            and np.all(np.abs(state.qvel) < [1.5, 2.0, 2.0])
+            and abs(_offset(state)) < 1.5
+            and np.all(np.abs(state.qvel[1:]) < 2.0)
         )
 
     def dynamics(self) -> Dynamics:
