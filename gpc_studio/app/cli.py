@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gpc_studio.app.errors import UsageError, did_you_mean
+from gpc_studio.options import OptionError
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(f"no command {name!r}{hint}; there are: {', '.join(known)}")
     try:
         return known[name].load()(rest)
-    except UsageError as error:
+    except (UsageError, OptionError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130

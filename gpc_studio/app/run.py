@@ -11,33 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpc_studio.app.arguments import flags_type, weight_options
+from gpc_studio.app.choice import choose_controller, choose_task
 from gpc_studio.app.errors import UsageError, did_you_mean
-from gpc_studio.options import Option, OptionError, describe, option
+from gpc_studio.options import Option, OptionError, describe, option, updated
 
 if TYPE_CHECKING:
-    from gpc_studio.app.session import Session
+    from gpc_studio.app.session import Session, SessionOptions
     from gpc_studio.scenes.task import Task
+
+_MAPPINGS = ("options", "weights")
+"""Keys of a configuration file under which there are names and values."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How the program runs; the options of task and controller come on top."""
+    """How the program runs; the options of session, task and controller come on top."""
 
     task: str = option("pendulum", help="Name of a task, or a file with a task of your own.")
     controller: str = option("mppi", help="Name of a controller; `gpc-studio list` shows them.")
-    seed: int = option(0, min=0, max=2**31 - 1, help="Seed of the start state and of all noise.")
-    mode: str = option(
-        "real-time", choices=("real-time", "lock-step"),
-        help="Plan while the world runs, or let the world wait for every plan.",
-    )  # fmt: skip
-    speed: float = option(1.0, min=0.1, max=4.0, help="Simulated seconds per second.")
     paused: bool = option(False, help="Start paused.")
     host: str = option(
         "127.0.0.1", help="Address to serve at; any other than this machine needs a token."
     )
     port: int = option(8080, min=0, max=65535, help="Port to serve at; 0 takes a free one.")
     open: bool = option(True, help="Open the page in a browser when there is a display.")
-    headless: bool = option(False, help="No page: print one line of status every second.")
+    headless: bool = option(
+        False,
+        help="No page: print one line of status every second; lock-step goes as fast as it can.",
+    )
     seconds: float = option(
         0.0, min=0.0, unit="s", help="Stop after this much simulated time; 0 goes on."
     )
@@ -49,21 +50,25 @@ class RunSettings:
 
     Attributes:
         run: How the program runs.
+        session: How the session runs.
         task: The task, loaded.
         options: Values of the controller's options by name.
         weights: Values of the cost weights by name.
+        broken: Why the task's file cannot be loaded, or "". Then `task` stands in for it.
     """
 
     run: RunOptions
+    session: SessionOptions
     task: Task
     options: Mapping[str, Any]
     weights: Mapping[str, float]
+    broken: str = ""
 
 
 def command(arguments: Sequence[str]) -> int:
     """Runs until Ctrl+C, a termination signal, or the end of `--seconds`; returns the exit code."""
-    # The server takes longest to import beside JAX, which reading the flags needs anyway.
     if "--headless" not in arguments:
+        # Reading the flags needs JAX; most of the server is imported beside it.
         threading.Thread(target=_import_quietly, args=("viser",), daemon=True).start()
     settings = read_settings(arguments)
 
@@ -91,22 +96,33 @@ def read_settings(arguments: Sequence[str]) -> RunSettings:
 
 
 def new_session(settings: RunSettings) -> Session:
-    """The session that `settings` describe, not yet started."""
+    """The session that `settings` describe, not yet started.
+
+    Raises:
+        OptionError: Values do not go together.
+    """
     from gpc_studio.app.session import Session
     from gpc_studio.scenes.registry import is_task_path
 
     run = settings.run
-    return Session(
+    file = is_task_path(run.task) and not settings.broken
+    session = Session(
         # A session that is given the file loads it again whenever it is saved.
-        run.task if is_task_path(run.task) else settings.task,
+        run.task if file else settings.task,
         run.controller,
-        seed=run.seed,
-        mode=run.mode,
         options=settings.options,
         weights=settings.weights,
-        speed=run.speed,
         paused=run.paused,
+        **vars(settings.session),
     )
+    if settings.broken:
+        # It tells the mistake in the page, and tries again when the file is saved.
+        session.set_task(run.task)
+        defaults = vars(choose_controller(settings.task, run.controller))
+        asked = {k: v for k, v in settings.options.items() if v != defaults[k]}
+        if asked:
+            session.set_options(asked)
+    return session
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -117,6 +133,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     import yaml
 
+    from gpc_studio.app.session import SessionOptions
+
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -125,12 +143,12 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: not YAML: {error}") from None
     if not isinstance(config, dict):
         raise UsageError(f"--config {path}: expected keys and values, got {config!r:.60}")
-    known = [*describe(RunOptions), "options", "weights"]
+    known = [*describe(RunOptions), *describe(SessionOptions), *_MAPPINGS]
     for key in config:
         if key not in known:
             hint = did_you_mean(str(key), known)
             raise UsageError(f"--config {path}: unknown key {key!r}{hint}; known: {known}")
-    for key in ("options", "weights"):
+    for key in _MAPPINGS:
         if not isinstance(config.get(key, {}), dict):
             raise UsageError(f"--config {path}: {key}: expected names and values")
     return config
@@ -147,36 +165,56 @@ def _first_pass(arguments: Sequence[str]) -> argparse.Namespace:
 def _second_pass(
     parse: Any, arguments: Sequence[str], found: argparse.Namespace, config: Mapping[str, Any]
 ) -> RunSettings:
-    from gpc_studio.app.choice import choose_controller, choose_task
-    from gpc_studio.options import updated
+    from gpc_studio.app.session import SessionOptions
 
-    run = updated(
-        RunOptions(), {k: v for k, v in config.items() if k not in ("options", "weights")}
-    )
-    task = choose_task(found.task or run.task)
+    plain = {key: value for key, value in config.items() if key not in _MAPPINGS}
+    run = updated(RunOptions(), _only(plain, RunOptions))
+    session = updated(SessionOptions(), _only(plain, SessionOptions))
+    task, broken = _load(found.task or run.task)
     name = found.controller or run.controller
     options = updated(choose_controller(task, name), config.get("options", {}))
-    weights = _checked_weights(task, config.get("weights", {}))
+    weights = _checked_weights(task, {} if broken else config.get("weights", {}))
 
     weight_flags = weight_options(task.weights)
     weights_type = flags_type("Weights", weight_flags.values(), weights)
     weights_flag = ("weights", weights_type, weights_type(**weights))
-    described = describe(type(options))
     flags = flags_type(
         "Run",
-        [*describe(RunOptions).values(), *described.values()],
-        {**vars(run), **vars(options)},
+        [option for group in (run, session, options) for option in describe(type(group)).values()],
+        {**vars(run), **vars(session), **vars(options)},
         help=f"Control a task live. The flags below are those of task {task.name} and controller"
         f" {name}; other choices have other flags.",
         extra=(("config", str, found.config or ""), weights_flag),
     )
     given = vars(parse(flags, args=list(arguments), prog="gpc-studio run"))
+    run = updated(run, _only(given, RunOptions))
+    if broken and run.headless:
+        raise UsageError(broken)
     return RunSettings(
-        run=updated(RunOptions(), {key: given[key] for key in describe(RunOptions)}),
+        run=run,
+        session=updated(session, _only(given, SessionOptions)),
         task=task,
-        options={key: given[key] for key in described},
+        options=_only(given, type(options)),
         weights=vars(given["weights"]),
+        broken=broken,
     )
+
+
+def _load(name: str) -> tuple[Task, str]:
+    """The task called `name`; when its file has a mistake, a task to stand in, and the mistake."""
+    from gpc_studio.scenes.registry import is_task_path
+
+    try:
+        return choose_task(name), ""
+    except UsageError as error:
+        if is_task_path(name) and Path(name).is_file():
+            return choose_task(RunOptions().task), str(error)
+        raise
+
+
+def _only(values: Mapping[str, Any], options_type: type) -> dict[str, Any]:
+    """Those of `values` that are options of a type."""
+    return {name: values[name] for name in describe(options_type) if name in values}
 
 
 def _checked_weights(task: Task, changes: Mapping[str, object]) -> dict[str, float]:

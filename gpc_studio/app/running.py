@@ -20,10 +20,14 @@ from gpc_studio.app.errors import UsageError
 from gpc_studio.app.run import RunSettings, new_session
 
 if TYPE_CHECKING:
+    from gpc_studio.app.session import Session
     from gpc_studio.app.session.snapshot import Snapshot
 
 _STATUS_PERIOD = 1.0  # s between status lines
-_POLL_PERIOD = 0.05  # s between looks at the simulated time, for --seconds
+_POLL_PERIOD = 0.05  # s between looks at the snapshot
+_PATIENCE = 1.0  # s that the threads of a session get to end
+_FOR_EVER = 1e9  # s
+_HALF_A_STEP = 1e-4  # s; the sum of many time steps is not quite the number asked for
 
 
 def run_with_page(settings: RunSettings) -> int:
@@ -43,7 +47,7 @@ def run_with_page(settings: RunSettings) -> int:
             raise UsageError(str(error)) from None
         stack.callback(server.stop)
         # The planner is compiled in the background while the page is built.
-        session = stack.enter_context(new_session(settings))
+        session = stack.enter_context(_running(settings))
 
         from gpc_studio.app.web.frontend import WebFrontend
 
@@ -52,8 +56,11 @@ def run_with_page(settings: RunSettings) -> int:
         if run.open and has_display():
             # Some browsers keep the call waiting until they are closed.
             threading.Thread(target=webbrowser.open, args=(frontend.url,), daemon=True).start()
-        while not stop.wait(_POLL_PERIOD if run.seconds else None):
-            if run.seconds and session.snapshot.state.time >= run.seconds:
+        messages = _Messages()
+        while not stop.wait(_POLL_PERIOD):
+            snapshot = session.snapshot
+            messages.show(snapshot)
+            if run.seconds and snapshot.state.time >= run.seconds:
                 break
     return 0
 
@@ -61,18 +68,51 @@ def run_with_page(settings: RunSettings) -> int:
 def run_headless(settings: RunSettings) -> int:
     """Runs without a page and prints a line of status every second; returns the exit code."""
     run = settings.run
-    with stop_requests() as stop, new_session(settings) as session:
-        reporter = _Reporter()
+    with stop_requests() as stop, _running(settings) as session:
+        if settings.session.mode == "lock-step" and not run.paused:
+            threading.Thread(
+                target=_run_unpaced, args=(session, run.seconds or _FOR_EVER), daemon=True
+            ).start()
+        messages = _Messages()
         next_line = time.monotonic() + _STATUS_PERIOD
         while not stop.wait(_POLL_PERIOD):
             snapshot = session.snapshot
-            done = bool(run.seconds) and snapshot.state.time >= run.seconds
+            messages.show(snapshot)
+            done = bool(run.seconds) and snapshot.state.time >= run.seconds - _HALF_A_STEP
             if done or time.monotonic() >= next_line:
                 next_line += _STATUS_PERIOD
-                reporter.report(snapshot)
+                print(status_line(snapshot), flush=True)
             if done:
                 break
     return 0
+
+
+@contextlib.contextmanager
+def _running(settings: RunSettings) -> Iterator[Session]:
+    """A session, started, and stopped at the end.
+
+    A compilation cannot be broken off. Nobody wants its result any more when the program stops,
+    so it is not waited for either: the process ends around it.
+    """
+    session = new_session(settings).start()
+    try:
+        yield session
+    finally:
+        stopping = threading.Thread(target=session.stop, daemon=True)
+        stopping.start()
+        stopping.join(_PATIENCE)
+        if stopping.is_alive() and sys.exc_info()[0] is None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+
+def _run_unpaced(session: Session, seconds: float) -> None:
+    from gpc_studio.app.session import SessionError
+
+    # Why it ended is a message of the session, which is shown; or the program stops.
+    with contextlib.suppress(SessionError):
+        session.run(seconds)
 
 
 @contextlib.contextmanager
@@ -111,15 +151,16 @@ def status_line(snapshot: Snapshot) -> str:
     return "  ".join(words)
 
 
-class _Reporter:
-    """Prints status lines, and every message of the session once."""
+class _Messages:
+    """Prints warnings and errors of a session, each once."""
 
     def __init__(self) -> None:
         self._shown = -1
 
-    def report(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         for message in snapshot.messages:
             if message.number > self._shown:
                 self._shown = message.number
-                print(f"{message.level}: {message.title}: {message.text}", file=sys.stderr)
-        print(status_line(snapshot), flush=True)
+                if message.level != "info":
+                    text = f"{message.level}: {message.title}: {message.text}"
+                    print(text, file=sys.stderr, flush=True)
