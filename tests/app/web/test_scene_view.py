@@ -345,11 +345,19 @@ def test_removing_leaves_an_empty_scene_and_ends_a_push(server, monkeypatch):
         view.push.drag(1, 1, "start", (0, 0, 1), (0, 0, 2))
         view.remove()
     assert released == [1, 1]
-    left = {name for name in node_names(server) - before if name not in PARENTS}
-    assert left == set()
+    assert node_names(server) == before
 
 
-PARENTS = {"/plan", "/goal", "/backdrop", "/ghosts"}
+def test_a_view_that_cannot_be_built_leaves_nothing_behind(server):
+    class Wrong(Slider):
+        name = "wrong"
+        goal = Goal("cart", ("x",))
+
+    before = node_names(server)
+    callbacks = SceneCallbacks(lambda *a: None, lambda *a: None, lambda: None)
+    with pytest.raises(ValueError, match="mocap"):
+        SceneView(server, Wrong(), callbacks)
+    assert node_names(server) == before
 
 
 def test_theme_changes_ground_sky_and_path(view, server):

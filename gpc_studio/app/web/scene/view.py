@@ -70,18 +70,14 @@ class SceneView:
         self._prefix = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
         self._last: tuple[Snapshot, OverlayOptions] | None = None
         self._drawn_plan: tuple[object, ...] = ()
-        model = task.model
-        with server.atomic():
-            self.world = World(server, model, f"{self._prefix}world")
-            backdrop = f"{self._prefix}backdrop"
-            self.backdrop = Backdrop(server, self.world.converted.ground, backdrop, dark)
-            self.rollouts = RolloutLines(server, f"{self._prefix}plan")
-            self.path = ExecutedPath(server, f"{self._prefix}plan")
-            self.gizmo = GoalGizmo(server, task, f"{self._prefix}goal", callbacks.on_goal)
-            self.push = PushTool(
-                server, self.world, callbacks.on_push, callbacks.on_release, f"{self._prefix}plan"
-            )
         self._ghosts: Ghosts | None = None
+        try:
+            with server.atomic():
+                self._build(callbacks, dark)
+        except Exception:
+            self._sweep()  # Half a view would stay on the page for good.
+            server.scene.configure_default_lights(enabled=True)
+            raise
 
     def draw(self, snapshot: Snapshot, overlay: OverlayOptions) -> None:
         """Shows a snapshot. Costs next to nothing when neither argument has changed.
@@ -107,7 +103,7 @@ class SceneView:
             self.push.draw(snapshot.push if overlay.push else None)
             ink = theme(self.backdrop.dark).ink
             self.path.update(snapshot.path if overlay.path else None, ink)
-        self._draw_plan(snapshot, overlay)
+            self._draw_plan(snapshot, overlay)
         self._last = snapshot, overlay
 
     def set_dark(self, dark: bool) -> None:
@@ -143,6 +139,26 @@ class SceneView:
                 self._ghosts = None
             self.backdrop.remove()
             self.world.remove()
+            self._sweep()
+
+    def _build(self, callbacks: SceneCallbacks, dark: bool) -> None:
+        server, prefix = self._server, self._prefix
+        self.world = World(server, self.task.model, f"{prefix}world")
+        ground = self.world.converted.ground
+        self.backdrop = Backdrop(server, ground, f"{prefix}backdrop", dark)
+        self.rollouts = RolloutLines(server, f"{prefix}plan")
+        self.path = ExecutedPath(server, f"{prefix}plan")
+        self.gizmo = GoalGizmo(server, self.task, f"{prefix}goal", callbacks.on_goal)
+        self.push = PushTool(
+            server, self.world, callbacks.on_push, callbacks.on_release, f"{prefix}plan"
+        )
+
+    def _sweep(self) -> None:
+        """Removes whatever is left under the view's names."""
+        for name in ("world", "backdrop", "plan", "goal", "ghosts"):
+            node = self._server.scene.get_handle_by_name(f"{self._prefix}{name}")
+            if node is not None:
+                node.remove()
 
     def _draw_plan(self, snapshot: Snapshot, overlay: OverlayOptions) -> None:
         """Redraws rollouts and ghosts if the plan, the options or the episode changed."""
@@ -156,7 +172,11 @@ class SceneView:
         self._drawn_plan = drawn
         self.rollouts.update(snapshot.plan, overlay)
         plan = snapshot.plan
-        if plan is None or not overlay.ghosts or not np.isfinite(plan.cost[int(plan.best)]):
+        if (
+            plan is None
+            or not overlay.ghosts
+            or not np.isfinite(np.asarray(plan.cost)[int(plan.best)])
+        ):
             if self._ghosts is not None:
                 self._ghosts.visible = False
             return
