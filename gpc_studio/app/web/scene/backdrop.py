@@ -59,8 +59,8 @@ LIGHT = Theme(
     sun=2.1, environment=0.42, ink=(38, 44, 52),
 )  # fmt: skip
 DARK = Theme(
-    zenith=(12, 15, 23), horizon=(40, 48, 62), nadir=(24, 29, 38), ground=0.36,
-    sun=1.9, environment=0.34, ink=(238, 242, 247),
+    zenith=(12, 15, 23), horizon=(40, 48, 62), nadir=(24, 29, 38), ground=0.31,
+    sun=1.9, environment=0.42, ink=(238, 242, 247),
 )  # fmt: skip
 
 
