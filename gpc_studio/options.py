@@ -189,5 +189,8 @@ def _as_number(value: object) -> float | None:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # Python refuses to write integers of more than 4300 digits
+        text = f"something of type {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

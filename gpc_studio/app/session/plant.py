@@ -100,7 +100,7 @@ class Plant:
         self._observe_every = max(1, round(OBSERVE_SECONDS / self.dt))
         paths = int(PATH_SECONDS / (self._observe_every * self.dt))
         self._path: deque[tuple[int, np.ndarray]] = deque(maxlen=max(2, paths))
-        moving = self.model.body_weldid != 0
+        moving = self.model.body_treeid >= 0
         self.push_limit = PUSH_LIMIT * GRAVITY * float(self.model.body_mass[moving].sum())
         self._push: tuple[int, np.ndarray, np.ndarray] | None = None
         self._state: State | None = None
@@ -233,7 +233,7 @@ class Plant:
         self._push = None
         self._data.xfrc_applied[:] = 0.0
         self._success_since = saved.success_since
-        while self._path and self._path[-1][0] > saved.step:
+        while self._path and self._path[-1][0] >= saved.step:
             self._path.pop()
         self._changed()
         self.observe()

@@ -98,10 +98,17 @@ class PlantThread:
         """Has everything looked at again, and a snapshot published."""
         self.post(lambda: None)
 
-    def wait_until(self, done: Callable[[], bool], *, running: bool = False) -> Future[Snapshot]:
-        """A snapshot as soon as `done`, which is called in this thread after each turn."""
+    def wait_ready(self, satisfied: Callable[[], bool]) -> Future[Snapshot]:
+        """A snapshot as soon as `satisfied`, and the pilot in charge has made a plan."""
         future: Future[Snapshot] = Future()
-        self.post(lambda: self._waiters.add(Waiter(done, future, running)))
+
+        def wait() -> None:
+            self.episode.faulty = False
+            self._waiters.add(
+                Waiter(lambda: self.episode.planned and satisfied(), future, running=False)
+            )
+
+        self.post(wait)
         return future
 
     def hand_over(self, prepared: Prepared) -> Future[bool]:
@@ -117,16 +124,22 @@ class PlantThread:
         self.post(install)
         return taken
 
-    def preparation_failed(self, text: str) -> None:
-        """Tells those who wait, and stands still if there is nobody to go on with."""
+    def give_up(self, number: int, title: str, problem: str, advice: str) -> Future[None]:
+        """Request `number` cannot be had: what was in charge goes on, and people are told."""
+        done: Future[None] = Future()
 
         def tell() -> None:
             alone = self.episode.pilot is None
-            if alone:
-                self.motion.stop_for_error()
-            self._waiters.fail(text, running=alone)
+            if self._desk.fail(number):
+                if alone:
+                    self.motion.stop_for_error()
+                going_on = "" if alone else "What was running goes on. "
+                self._messages.post("error", title, f"{problem}. {going_on}{advice}")
+                self._waiters.fail(f"{title}: {problem}", running=alone)
+            done.set_result(None)
 
         self.post(tell)
+        return done
 
     # Commands; they run in this thread.
 
@@ -137,12 +150,12 @@ class PlantThread:
         if paused:
             self._waiters.fail("The session was paused.", others=False)
         else:
-            self._forgive()
+            self.episode.faulty = False
 
     def step(self) -> None:
         """One more replanning period, then stands still."""
         self._note_wishes()
-        self._forgive()
+        self.episode.faulty = False
         episode = self.episode
         rest = episode.until_instant() if self._lock_step else 0
         options = self._desk.request.options
@@ -151,7 +164,7 @@ class PlantThread:
     def run(self, seconds: float, future: Future[Snapshot]) -> None:
         """Goes on for so much simulated time; `future` gets the snapshot then."""
         self._note_wishes()
-        self._forgive()
+        self.episode.faulty = False
         plant = self.episode.plant
         count = max(1, round(seconds / plant.dt))
         go = self.motion.run_exactly if self._lock_step else self.motion.run
@@ -161,7 +174,6 @@ class PlantThread:
     def reset(self, seed: int) -> None:
         """Starts a new episode; after an error it goes on as before."""
         self.episode.begin(seed)
-        self._desk.retry()
         self._begun("The episode was reset.", start=True)
 
     def rewind(self, seconds: float) -> None:
@@ -336,10 +348,6 @@ class PlantThread:
 
     def _note_wishes(self) -> None:
         self._required = self._key
-
-    def _forgive(self) -> None:
-        self.episode.faulty = False
-        self._desk.retry()
 
     def _apply_edits(self) -> None:
         edits, self._edits = self._edits, []

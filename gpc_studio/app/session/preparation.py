@@ -58,7 +58,7 @@ class Preparation:
         *,
         hand_over: Callable[[Prepared], Future[bool]],
         wake: Callable[[], None],
-        failed: Callable[[str], None],
+        give_up: Callable[[int, str, str, str], Future[None]],
         file: TaskFile | None = None,
         make_planner: MakePlanner | None = None,
         threads: int = 0,
@@ -70,13 +70,13 @@ class Preparation:
             messages: Where failures are told.
             hand_over: Installs what was prepared; the result says whether it was still wanted.
             wake: Called when `desk.preparing` has changed.
-            failed: Called with a text when something could not be prepared.
+            give_up: Called with number, title, problem and advice when a request failed.
             file: File that the first task was loaded from, to watch, or None.
             make_planner: Makes a planner; None: `controllers.planner.Planner`.
             threads: Threads of the native engine; 0: as many as cores.
         """
         self._desk, self._messages = desk, messages
-        self._hand_over, self._wake, self._failed = hand_over, wake, failed
+        self._hand_over, self._wake, self._give_up = hand_over, wake, give_up
         self._make_planner = make_planner
         self._threads = threads
         self._stirred = threading.Event()
@@ -213,20 +213,14 @@ class Preparation:
             self._wake()
 
     def _tell_failure(self, request: Request, error: Exception) -> None:
-        if not self._desk.fail(request.number):
-            return
         if isinstance(error, TaskError):
-            text = str(error)
-            after = "Correct and save the file: it is loaded again."
+            problem, advice = str(error), "Correct and save the file: it is loaded again."
         else:
             near = None if request.task is None else request.task.model_path.parent
-            text = explain(error, near)
-            after = "Choose another value, controller or task."
-        if self._desk.pilot is not None:
-            after = f"What was running goes on. {after}"
+            problem = explain(error, near)
+            advice = "Choose another value, controller or task."
         title = f"Cannot prepare {request.title} with {request.controller}"
-        self._messages.post("error", title, f"{text}. {after}")
-        self._failed(f"{title}: {text}")
+        self._give_up(request.number, title, problem, advice).result()
 
 
 def _described(request: Request, desk: Desk) -> str:

@@ -108,7 +108,7 @@ class Session:
             self._messages,
             hand_over=self._plant.hand_over,
             wake=self._plant.wake,
-            failed=self._plant.preparation_failed,
+            give_up=self._plant.give_up,
             file=file,
             make_planner=make_planner,
             threads=threads,
@@ -169,23 +169,24 @@ class Session:
     def resume(self) -> None:
         """Goes on; after an error it tries again."""
         self._plant.post(lambda: self._plant.set_paused(False))
-        self._preparation.stir()
+        self._try_again()
 
     def toggle_pause(self) -> None:
         """Stands still if it goes, else goes on."""
         self._plant.post(lambda: self._plant.set_paused(not self._plant.motion.paused))
-        self._preparation.stir()
+        self._try_again()
 
     def step(self) -> None:
         """Goes on for one replanning period, then stands still."""
         self._plant.post(self._plant.step)
+        self._try_again()
 
     def reset(self, seed: int | None = None) -> None:
         """Starts a new episode, with the same seed unless another is given."""
         if seed is not None:
             self._desk.want_session(seed=seed)
         self._plant.post(lambda: self._plant.reset(self._desk.session.seed))
-        self._preparation.stir()
+        self._try_again()
 
     def rewind(self, seconds: float = 1.0) -> None:
         """Goes back by up to 10 s of simulated time, plant and planner, and on from there.
@@ -280,7 +281,7 @@ class Session:
         """
         task = self.snapshot.task
         number = Option("push body", int, 1, min=1, max=task.model.nbody - 1).check(body)
-        if task.model.body_weldid[number] == 0:
+        if task.model.body_treeid[number] < 0:
             raise OptionError("push body", "a body that moves", task.model.body(number).name)
         where = check_vector("push point", point, 3, "m")
         how = check_vector("push force", force, 3, "N")
@@ -302,16 +303,16 @@ class Session:
 
     # Waiting.
 
-    def wait_ready(self, timeout: float = 60.0) -> Snapshot:
+    def wait_ready(self, timeout: float | None = 60.0) -> Snapshot:
         """Waits until the controller that is wanted has made its first plan.
 
         Raises:
             SessionError: It cannot be prepared, or failed; the text says why.
-            TimeoutError: It took longer than `timeout`, s.
+            TimeoutError: It took longer than `timeout`, s; None waits as long as it takes.
         """
         self.start()
-        self._stir()
-        return self._plant.wait_until(self._is_ready).result(timeout)
+        self._try_again()
+        return self._plant.wait_ready(self._desk.satisfied).result(timeout)
 
     def run(self, seconds: float, timeout: float | None = None) -> Snapshot:
         """Waits until that much simulated time has passed, also when paused.
@@ -330,19 +331,19 @@ class Session:
             TimeoutError: It took longer than `timeout`.
         """
         length = _RUN.check(seconds)
-        self.start()
-        self._stir()
-        self._plant.wait_until(self._is_ready).result(timeout)
+        self.wait_ready(timeout)
         future: Future[Snapshot] = Future()
         self._plant.post(lambda: self._plant.run(length, future))
         return future.result(timeout)
 
-    def _is_ready(self) -> bool:
-        return self._plant.episode.planned and self._desk.satisfied()
-
     def _stir(self) -> None:
         self._preparation.stir()
         self._plant.wake()
+
+    def _try_again(self) -> None:
+        """Prepares what could not be prepared before."""
+        self._desk.retry()
+        self._preparation.stir()
 
     def _edit(self, change: Callable[[Plant], None]) -> None:
         plant = self._plant

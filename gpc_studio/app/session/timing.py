@@ -41,16 +41,17 @@ class Pacer:
             speed: Simulated seconds per wall second.
         """
         now, rate = self._clock(), speed / dt
-        if self._anchor is None or self._anchor[2] != rate or self._anchor[1] > step:
+        if self._anchor is None or self._anchor[1] > step:
             self._anchor = (now, step, rate)
-        wall, first, _ = self._anchor
+        wall, first, before = self._anchor
         # The small addition keeps a step that is due to the last bit from waiting a turn.
-        owed = math.floor((now - wall) * rate + 1e-6) - (step - first)
+        owed = (now - wall) * before - (step - first) + 1e-6
         most = max(1, math.floor(self._backlog * rate))
-        if owed > most:
-            self._anchor = (now - most / rate, step, rate)
-            return most
-        return max(owed, 0)
+        if owed > most or rate != before:
+            # What is owed stays owed at another speed, or a storm of speeds would stop the clock.
+            owed = min(owed, most)
+            self._anchor = (now - owed / rate, step, rate)
+        return max(math.floor(owed), 0)
 
     def wait(self, step: int) -> float:
         """Wall time until the next step is due, s; 0 when the plant stands still."""
