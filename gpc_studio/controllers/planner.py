@@ -203,7 +203,8 @@ class Planner:
         packed = self._layout.pack(state, time - memory.time)
         round_ = np.float32(iteration)
         parameters = tuple(proposal.parameters for proposal in self._proposals)
-        proposed = self._propose(memory._replace(time=()), packed, parameters, self._encoded, round_)
+        known = memory._replace(time=())  # float64, and already in `packed`
+        proposed = self._propose(known, packed, parameters, self._encoded, round_)
         controls = np.asarray(proposed.controls)
         sampled = perf_counter()
         rollouts = self.engine.rollout(state, controls)

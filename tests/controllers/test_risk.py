@@ -45,8 +45,8 @@ def test_limits(cost):
     np.testing.assert_allclose(combined(cost, "cvar", 1e-6), cost.max(0), **close)
     np.testing.assert_allclose(combined(cost, "value_at_risk", 1e-6), cost.max(0), **close)
     np.testing.assert_allclose(combined(cost, "value_at_risk", 1.0), cost.min(0), **close)
-    np.testing.assert_allclose(combined(cost, "worst", 0.3), cost.max(0))
-    np.testing.assert_allclose(combined(cost, "best", 0.3), cost.min(0))
+    np.testing.assert_allclose(combined(cost, "worst", 0.3), cost.max(0), **close)
+    np.testing.assert_allclose(combined(cost, "best", 0.3), cost.min(0), **close)
     np.testing.assert_allclose(combined(cost, "mean", 0.3), cost.mean(0), **close)
 
 

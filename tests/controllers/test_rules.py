@@ -151,9 +151,7 @@ def test_cem_floor_cap_and_ramp():
         "cem", noise_min=0.1, noise_max=0.4, noise=0.2, ramp=3.0, elites=2
     )
     ramp = np.linspace(1, 3, 5)[:, None]
-    np.testing.assert_allclose(
-        distribution.std, np.minimum(0.2 * ramp, 0.4) * SCALE, rtol=1e-6
-    )
+    np.testing.assert_allclose(distribution.std, np.minimum(0.2 * ramp, 0.4) * SCALE, rtol=1e-6)
     same = np.tile(knots[:1], (12, 1, 1))
     new, _ = UPDATE["cem"](distribution, same, np.arange(12, dtype=np.float32), options, 0.0)
     np.testing.assert_allclose(new.std, 0.1 * ramp * SCALE, rtol=1e-6)
@@ -184,9 +182,7 @@ def test_cem_starts_afresh_when_it_stalls():
 
 def test_cem_keeps_everything_when_all_diverge():
     options, distribution, knots = example("cem")
-    new, weight = UPDATE["cem"](
-        distribution, knots, np.full(12, np.inf, np.float32), options, 0.0
-    )
+    new, weight = UPDATE["cem"](distribution, knots, np.full(12, np.inf, np.float32), options, 0.0)
     np.testing.assert_array_equal(new.mean, knots[0])
     np.testing.assert_array_equal(new.std, distribution.std)
     assert weight[0] == 1.0

@@ -1,5 +1,6 @@
 """Splines: SciPy inside the knots, the end knots held outside, warm starts that do not drift."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,11 @@ from gpc_studio.controllers.options import SPLINES
 
 KINDS = st.sampled_from(SPLINES)
 COUNTS = st.integers(2, 32)
+FEW_COUNTS = st.sampled_from([2, 3, 4, 5, 8, 32])  # each is compiled once
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+evaluate = jax.jit(splines.evaluate, static_argnums=0)
 
 
 def scipy_spline(kind, times, knots):
@@ -34,35 +39,34 @@ def test_controls_are_those_of_scipy(kind, count, horizon, dt, seed):
         inside &= np.abs(place - np.round(place)) > 1e-3
     expected = scipy_spline(kind, splines.knot_times(horizon, count), knots)(times[inside])
     np.testing.assert_allclose((basis @ knots)[inside], expected, atol=1e-9)
-    single = jnp.asarray(basis, jnp.float32) @ jnp.asarray(knots, jnp.float32)
+    single = basis.astype(np.float32) @ knots.astype(np.float32)
     np.testing.assert_allclose(single[inside], expected, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=100)
-@given(KINDS, COUNTS, st.floats(0.1, 5.0), SEEDS)
+@given(KINDS, FEW_COUNTS, st.floats(0.1, 5.0), SEEDS)
 def test_traced_times_agree_with_scipy(kind, count, horizon, seed):
     rng = np.random.default_rng(seed)
     knots = rng.uniform(-1, 1, (count, 3))
     grid = splines.knot_times(horizon, count)
     times = rng.uniform(0, horizon, 20)
-    if kind == "zero":
-        place = times / horizon * (count - 1)
-        times = times[np.abs(place - np.round(place)) > 1e-3]
+    place = times / horizon * (count - 1)
+    times[np.abs(place - np.round(place)) < 1e-3] = 0.0  # a hold jumps there
     expected = scipy_spline(kind, grid, knots)(times)
-    got = splines.evaluate(kind, jnp.asarray(knots, jnp.float32), horizon, jnp.asarray(times))
+    got = evaluate(kind, jnp.asarray(knots, jnp.float32), horizon, jnp.asarray(times))
     np.testing.assert_allclose(got, expected, atol=2e-5)
 
 
 @settings(deadline=None, max_examples=60)
-@given(KINDS, COUNTS, st.floats(0.1, 5.0), SEEDS)
+@given(KINDS, FEW_COUNTS, st.floats(0.1, 5.0), SEEDS)
 def test_end_knots_are_held_outside(kind, count, horizon, seed):
     rng = np.random.default_rng(seed)
     knots = rng.uniform(-1, 1, (count, 2)).astype(np.float32)
     beyond = horizon + rng.uniform(0, 10, 5)
     before = -rng.uniform(0, 10, 5)
-    after = splines.evaluate(kind, knots, horizon, jnp.asarray(beyond))
+    after = evaluate(kind, knots, horizon, jnp.asarray(beyond))
     np.testing.assert_allclose(after, np.tile(knots[-1], (5, 1)), atol=1e-6)
-    first = splines.evaluate(kind, knots, horizon, jnp.asarray(before))
+    first = evaluate(kind, knots, horizon, jnp.asarray(before))
     np.testing.assert_allclose(first, np.tile(knots[0], (5, 1)), atol=1e-6)
 
 
