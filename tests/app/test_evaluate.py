@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import time
 from dataclasses import asdict, replace
 
 import jax
@@ -9,7 +12,12 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from gpc_studio.app.errors import UsageError
 from gpc_studio.app.evaluate import runner
-from gpc_studio.app.evaluate.command import EvaluateOptions, controller_options, evaluate
+from gpc_studio.app.evaluate.command import (
+    EvaluateOptions,
+    command,
+    controller_options,
+    evaluate,
+)
 from gpc_studio.app.evaluate.episodes import EpisodeRun, LockStep
 from gpc_studio.app.evaluate.plant import Plant, one_state
 from gpc_studio.app.evaluate.starts import (
@@ -18,6 +26,7 @@ from gpc_studio.app.evaluate.starts import (
     episode_starts,
     read_initial_states,
 )
+from gpc_studio.app.session import Session
 from gpc_studio.options import OptionError
 from gpc_studio.scenes import InitialState, load_task
 
@@ -179,6 +188,31 @@ def test_an_interrupted_evaluation_goes_on(wanted, tmp_path, monkeypatch):
     resumed = evaluate(wanted, "resumed")
     assert sorted(ran) == sorted(set(range(4)) - set(kept))
     assert outcomes(resumed) == outcomes(whole)
+
+
+def test_termination_is_an_interruption(wanted, monkeypatch, capsys):
+    def terminated(runs, jobs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        raise AssertionError
+        yield
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(runner, "run", terminated)
+    arguments = ["pendulum", "--controllers", "mppi", "--out", str(wanted.out)]
+    assert command(arguments) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_episode_starts_like_a_session_of_its_seed():
+    task = load_task("push_t")
+    seed = episode_seed(7, 3)
+    plant = Plant(task.model, episodes=1, threads=1)
+    plant.place(0, task.reset(np.random.default_rng(seed)))
+    session = Session("push_t", "mppi", seed=seed, paused=True)
+    np.testing.assert_array_equal(plant.observe().qpos[0], session.snapshot.state.qpos)
+    np.testing.assert_array_equal(plant.observe().mocap_pos[0], session.snapshot.state.mocap_pos)
 
 
 def test_more_episodes_and_controllers_are_added(wanted):

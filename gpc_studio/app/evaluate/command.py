@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping, Sequence
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -60,11 +64,18 @@ class EvaluateOptions:
 def command(arguments: Sequence[str]) -> int:
     """Runs the evaluation and prints the table; returns the exit code."""
     wanted = tyro.cli(EvaluateOptions, args=list(arguments), prog="gpc-studio evaluate")
+    from gpc_studio.app.evaluate.runner import WorkerError
+
     typed = shlex.join(["gpc-studio", "evaluate", *arguments])
     try:
-        content = evaluate(wanted, typed)
-    except OptionError as error:
-        raise UsageError(str(error)) from None
+        with _termination_interrupts():
+            content = evaluate(wanted, typed)
+    except KeyboardInterrupt:
+        print("interrupted: finished episodes are kept, the same command goes on", file=sys.stderr)
+        return 130
+    except WorkerError as error:
+        print(f"gpc-studio: {error}", file=sys.stderr)
+        return 1
 
     from rich.console import Console
 
@@ -147,6 +158,20 @@ def task_digest(task: Task) -> str:
     mujoco.mj_saveModel(task.model, None, compiled)
     content.update(compiled.tobytes())
     return content.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Treats a request to terminate as Ctrl+C, so that the processes of the evaluation end too."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _weights(task: Task, changes: Mapping[str, str]) -> dict[str, float]:

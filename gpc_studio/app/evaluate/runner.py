@@ -138,9 +138,13 @@ def _next_event(events: Any, workers: Sequence[Any]) -> Finished | Underway | st
 def _work(worker: int, runs: Sequence[EpisodeRun], events: Any) -> None:
     """A process: puts what happens, and None at the end or the traceback of a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches all; the parent ends this one
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     try:
         for one in runs:
             for event in _run_one(worker, one):
+                if not parent.is_alive():
+                    return
                 events.put(event)
         events.put(None)
     except Exception:

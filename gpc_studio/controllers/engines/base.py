@@ -42,6 +42,10 @@ class Engine(Protocol):
         """
         ...
 
+    def run(self) -> object:
+        """The bare rollout again, from the last states with the last controls, for timing."""
+        ...
+
     def close(self) -> None:
         """Releases threads and memory."""
         ...
