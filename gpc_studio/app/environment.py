@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import MutableMapping
 from pathlib import Path
 
@@ -47,8 +48,17 @@ def use_compilation_cache(environ: MutableMapping[str, str] = os.environ) -> Non
     # By default JAX keeps only what took a second to compile; our programs are many and small.
     environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    ignore_cache_races()
     # Loading a kept program prints a note about the processor's features at error level.
     environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def ignore_cache_races() -> None:
+    """Keeps JAX from warning when another process is just writing the entry that it reads.
+
+    It compiles the program itself then, which is all that there is to do.
+    """
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
 
 
 def cache_dir(environ: MutableMapping[str, str] = os.environ, platform: str = sys.platform) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from gpc_studio.app import environment
 from gpc_studio.app.evaluate.episodes import EpisodeResult, EpisodeRun, LockStep
 from gpc_studio.app.evaluate.starts import EpisodeStart
 
@@ -137,6 +138,7 @@ def _next_event(events: Any, workers: Sequence[Any]) -> Finished | Underway | st
 
 def _work(worker: int, runs: Sequence[EpisodeRun], events: Any) -> None:
     """A process: puts what happens, and None at the end or the traceback of a failure."""
+    environment.ignore_cache_races()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches all; the parent ends this one
     parent = multiprocessing.parent_process()
     assert parent is not None
