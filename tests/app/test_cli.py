@@ -5,6 +5,7 @@ import pytest
 
 from gpc_studio.app import arguments, cli, run
 from gpc_studio.app.errors import UsageError
+from gpc_studio.app.session import SessionOptions
 from gpc_studio.controllers.registry import controller_names, default_options
 from gpc_studio.options import Option, OptionError, describe, option
 from gpc_studio.scenes import load_task, task_names
@@ -71,7 +72,7 @@ def test_options_and_weights_become_flags():
          "--temperature", "0.2", "--spline", "zero", "--weights.effort", "0.5"]
     )  # fmt: skip
     assert settings.task.name == "cart_pole"
-    assert (settings.run.controller, settings.run.seed) == ("mppi", 3)
+    assert (settings.run.controller, settings.session.seed) == ("mppi", 3)
     assert settings.run.headless
     assert settings.options["samples"] == 48
     assert settings.options["temperature"] == 0.2
@@ -82,6 +83,7 @@ def test_options_and_weights_become_flags():
 def test_without_flags_everything_has_its_default():
     settings = run.read_settings([])
     assert settings.run == run.RunOptions()
+    assert settings.session == SessionOptions()
     defaults = default_options(settings.task, settings.run.controller)
     assert settings.options == vars(defaults)
     assert settings.weights == settings.task.default_weights()
@@ -150,12 +152,12 @@ def test_a_configuration_file_has_the_same_keys_and_flags_win(config):
     )
     settings = run.read_settings(flags)
     assert (settings.task.name, settings.run.controller) == ("cart_pole", "cem")
-    assert (settings.run.seed, settings.run.mode) == (5, "lock-step")
+    assert (settings.session.seed, settings.session.mode) == (5, "lock-step")
     assert (settings.options["samples"], settings.options["horizon"]) == (40, 0.5)
     assert settings.weights["effort"] == 0.25
     settings = run.read_settings([*flags, "--samples", "20", "--seed=7", "--weights.effort", "1"])
     assert (settings.options["samples"], settings.options["horizon"]) == (20, 0.5)
-    assert settings.run.seed == 7
+    assert settings.session.seed == 7
     assert settings.weights["effort"] == 1.0
 
 
