@@ -116,13 +116,14 @@ def _metavar(option: Option) -> str:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    # Unlike `:g` alone, this writes large whole numbers out.
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _help(option: Option) -> str:
     if option.kind not in (int, float) or option.min is None:
         return option.help
-    upper = "" if option.max is None else f" to {option.max:g}"
+    upper = "" if option.max is None else f" to {_text(option.max)}"
     unit = f" {option.unit}" if option.unit else ""
     word = "From" if upper else "At least"
-    return f"{option.help} {word} {option.min:g}{upper}{unit}."
+    return f"{option.help} {word} {_text(option.min)}{upper}{unit}."

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from gpc_studio.app.arguments import flags_type, weight_options
 from gpc_studio.app.choice import choose_controller, choose_task
@@ -84,12 +84,10 @@ def read_settings(arguments: Sequence[str]) -> RunSettings:
         UsageError: Task, controller, file or a value in the file cannot be used.
         SystemExit: A flag is wrong (told by the parser), or help was asked for.
     """
-    import tyro
-
     found = _first_pass(arguments)
     config = read_config(Path(found.config)) if found.config else {}
     try:
-        return _second_pass(tyro.cli, arguments, found, config)
+        return _second_pass(arguments, found, config)
     except OptionError as error:
         place = f"{found.config}: " if found.config else ""
         raise UsageError(f"{place}{error}") from None
@@ -163,8 +161,10 @@ def _first_pass(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _second_pass(
-    parse: Any, arguments: Sequence[str], found: argparse.Namespace, config: Mapping[str, Any]
+    arguments: Sequence[str], found: argparse.Namespace, config: Mapping[str, Any]
 ) -> RunSettings:
+    import tyro
+
     from gpc_studio.app.session import SessionOptions
 
     plain = {key: value for key, value in config.items() if key not in _MAPPINGS}
@@ -178,15 +178,18 @@ def _second_pass(
     weight_flags = weight_options(task.weights)
     weights_type = flags_type("Weights", weight_flags.values(), weights)
     weights_flag = ("weights", weights_type, weights_type(**weights))
+    config_flag = Annotated[
+        str, tyro.conf.arg(help="YAML file with these flags as keys; flags win over it.")
+    ]
     flags = flags_type(
         "Run",
         [option for group in (run, session, options) for option in describe(type(group)).values()],
         {**vars(run), **vars(session), **vars(options)},
         help=f"Control a task live. The flags below are those of task {task.name} and controller"
         f" {name}; other choices have other flags.",
-        extra=(("config", str, found.config or ""), weights_flag),
+        extra=(("config", config_flag, found.config or ""), weights_flag),
     )
-    given = vars(parse(flags, args=list(arguments), prog="gpc-studio run"))
+    given = vars(tyro.cli(flags, args=list(arguments), prog="gpc-studio run"))
     run = updated(run, _only(given, RunOptions))
     if broken and run.headless:
         raise UsageError(broken)

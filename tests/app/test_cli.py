@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -207,3 +208,14 @@ def test_declared_once(monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(run, "RunOptions", extra)
     assert run.read_settings(["--boldness", "0.25"]).run.boldness == 0.25
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "gpc_studio", "list"], stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert done.stderr == b""
