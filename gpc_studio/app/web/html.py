@@ -59,6 +59,15 @@ def swatches(entries: Iterable[tuple[str, RGB]]) -> str:
     return f'<div class="gpc-swatches">{body}</div>'
 
 
+def readable(name: str) -> str:
+    """The name of a cost term as people read it: `final_speed` as `final speed`.
+
+    It stays in lower case, so that the weight of a term `speed` is not taken for the `Speed` of
+    the session.
+    """
+    return name.replace("_", " ")
+
+
 def number(value: float) -> str:
     """Three significant digits, short enough for a narrow column."""
     if not math.isfinite(value):

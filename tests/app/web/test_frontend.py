@@ -88,7 +88,7 @@ def test_step_while_running_pauses(frontend, session):
 
 def test_slider_sets_an_option_and_a_weight(frontend, session):
     press(frontend, session, "Samples", 64)
-    press(frontend, session, "Distance", 2.5)
+    press(frontend, session, "distance", 2.5)
     press(frontend, session, "Speed", 0.5)
     assert session.commands == [
         ("set_option", "samples", 64), ("set_weight", "distance", 2.5), ("set_speed", 0.5),
@@ -123,7 +123,7 @@ def test_another_task_brings_its_own_world_weights_and_charts(frontend, session)
     before = frontend._view
     session.set_task("ramp")
     wait_until(lambda: frontend._view is not before and frontend._view is not None)
-    wait_until(lambda: "Height" in inputs(frontend))
+    wait_until(lambda: "height" in inputs(frontend))
     assert frontend._view.task is session.snapshot.task
     wait_until(lambda: len(frontend._page._charts._terms.chart.handle.series) == 4)
     names = set(frontend._viser.scene._handle_from_node_name)

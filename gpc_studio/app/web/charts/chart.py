@@ -20,6 +20,8 @@ HEIGHT = 205
 MAX_POINTS = 240
 """More points than that are not seen in a chart 300 pixels wide."""
 
+Range = tuple[float | None, float | None]
+
 AXIS = -1
 """As `fill_to`: down to zero."""
 
@@ -57,7 +59,7 @@ class Chart:
         *,
         x_label: str = "Time (s)",
         y_label: str,
-        y_range: tuple[float | None, float | None] | None = None,
+        y_range: Range | None = None,
         log: bool = False,
     ) -> None:
         """Adds an empty chart.
@@ -73,6 +75,7 @@ class Chart:
         """
         self._count = len(lines)
         self._log = log
+        self._x_range: Range | None = None
         self._y_range = y_range
         self._shown: tuple[np.ndarray, ...] | None = None
         bands = tuple(
@@ -90,7 +93,7 @@ class Chart:
             legend={"show": True, "live": False},
             cursor={"y": False},
             height=HEIGHT,
-            padding=(10, 12, 0, 0),
+            padding=(10, 18, 0, 0),
         )
 
     @property
@@ -104,10 +107,10 @@ class Chart:
             self._log = log
             self.handle.scales = self._scales()
 
-    def set_y_range(self, y_range: tuple[float | None, float | None]) -> None:
-        """Changes the limits of the y axis; the page builds the chart anew when they change."""
-        if y_range != self._y_range:
-            self._y_range = y_range
+    def set_ranges(self, x_range: Range, y_range: Range) -> None:
+        """Fixes the limits of the axes; the page builds the chart anew when they change."""
+        if (x_range, y_range) != (self._x_range, self._y_range):
+            self._x_range, self._y_range = x_range, y_range
             self.handle.scales = self._scales()
 
     def show(self, x: np.ndarray, *lines: np.ndarray) -> None:
@@ -128,10 +131,13 @@ class Chart:
         self.handle.data = data
 
     def _scales(self) -> dict[str, Any]:
+        x: dict[str, Any] = {"time": False}
         y: dict[str, Any] = {"distr": 3 if self._log else 1}
+        if self._x_range is not None:
+            x["range"] = self._x_range
         if self._y_range is not None:
             y["range"] = self._y_range
-        return {"x": {"time": False}, "y": y}
+        return {"x": x, "y": y}
 
 
 def thinned(count: int) -> np.ndarray:

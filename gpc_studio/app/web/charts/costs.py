@@ -10,6 +10,7 @@ import numpy as np
 from gpc_studio.app.web.charts.chart import AXIS, Chart, Line, thinned
 from gpc_studio.app.web.charts.colours import series_color
 from gpc_studio.app.web.charts.window import Window
+from gpc_studio.app.web.html import readable
 from gpc_studio.app.web.overlays.colours import BEST
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TermsChart:
     def __init__(self, gui: viser.GuiApi, names: Sequence[str]) -> None:
         """Adds the chart to the open container; `names` are the terms in order."""
         lines = [
-            Line(name, series_color(i), 1.0, fill_to=i - 1 if i else AXIS)
+            Line(readable(name), series_color(i), 1.0, fill_to=i - 1 if i else AXIS)
             for i, name in enumerate(names)
         ]
         self.chart = Chart(

@@ -35,7 +35,7 @@ class KnotsChart:
         )  # fmt: skip
         self._choice: Control = add_control(gui, option, self._names[0], self._choose)
         lines = (
-            Line("- std", series_color(0), 0.75),
+            Line("− std", series_color(0), 0.75),
             Line("+ std", series_color(0), 0.75, fill_to=0),
             Line("mean of knots", series_color(0), 0),
             Line("executed", series_color(1), 2.25),
@@ -47,9 +47,12 @@ class KnotsChart:
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows the newest plan."""
-        self.chart.set_y_range(self._limits())
-        if snapshot.plan is not None and snapshot.plan.mean.shape[-1] == len(self._names):
-            self.chart.show(*plan_lines(snapshot.plan, self._actuator, self._task.dt))
+        plan = snapshot.plan
+        if plan is None or plan.mean.shape[-1] != len(self._names):
+            return
+        horizon = round(self._task.dt * len(plan.controls), 6)
+        self.chart.set_ranges((0.0, horizon), self._limits())
+        self.chart.show(*plan_lines(plan, self._actuator, self._task.dt))
 
     def _choose(self, name: str) -> None:
         if name not in self._names:

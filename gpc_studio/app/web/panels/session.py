@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpc_studio.app.session.desk import SessionOptions
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web import html
 from gpc_studio.app.web.controls import Control, add_control, on_click
-from gpc_studio.options import Option
+from gpc_studio.options import describe
 
 if TYPE_CHECKING:
     import viser
 
     from gpc_studio.app.session import Session
-
-SPEED = Option(
-    "speed", float, 1.0, min=0.1, max=4.0, step=0.1, label="Speed",
-    help="Simulated seconds per second of wall time.",
-)  # fmt: skip
-MODE = Option(
-    "mode", str, "real-time", choices=("real-time", "lock-step"), label="Mode",
-    help="real-time: the world does not wait for the plan. lock-step: it does, so that the same "
-    "seed gives the same run.",
-)  # fmt: skip
-SEED = Option(
-    "seed", int, 0, min=0, step=1, label="Seed",
-    help="Seed of the episode; a new one starts the episode anew.",
-)  # fmt: skip
 
 
 class StatePanel:
@@ -71,7 +58,9 @@ class TransportPanel:
         on_click(gui.add_button("Step", color="gray"), lambda: step(session))
         on_click(gui.add_button("Reset", color="gray"), session.reset)
         on_click(gui.add_button("Rewind", color="gray"), session.rewind)
-        self._speed = add_control(gui, SPEED, snapshot.speed, session.set_speed)
+        self._speed = add_control(
+            gui, describe(SessionOptions)["speed"], snapshot.speed, session.set_speed
+        )
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows whether the plant stands still, and its speed."""
@@ -87,9 +76,10 @@ class RunPanel:
     def __init__(self, gui: viser.GuiApi, session: Session) -> None:
         """Adds the controls to the open container."""
         snapshot = session.snapshot
+        options = describe(SessionOptions)
         self._controls: dict[str, Control] = {
-            "mode": add_control(gui, MODE, snapshot.mode, session.set_mode),
-            "seed": add_control(gui, SEED, snapshot.seed, session.reset),
+            "mode": add_control(gui, options["mode"], snapshot.mode, session.set_mode),
+            "seed": add_control(gui, options["seed"], snapshot.seed, session.reset),
         }
 
     def update(self, snapshot: Snapshot) -> None:

@@ -54,14 +54,9 @@ class WeightsPanel:
 def _labelled(task: Task) -> list[Option]:
     """The weights as options with names for people; the folder's heading is its own."""
     return [
-        dataclasses.replace(option, label=readable(name))
+        dataclasses.replace(option, label=html.readable(name))
         for name, option in weight_options(task.weights).items()
     ]
-
-
-def readable(name: str) -> str:
-    """`pole_angle` as `Pole angle`."""
-    return name.replace("_", " ").capitalize()
 
 
 def _terms(snapshot: Snapshot) -> str:
@@ -75,6 +70,6 @@ def _terms(snapshot: Snapshot) -> str:
     shares = np.abs(costs) / total if total > 0 else np.zeros(len(costs))
     rows = zip(names, costs, np.nan_to_num(shares), strict=True)
     return html.bars([
-        (readable(name), float(share), html.number(cost), series_color(i))
+        (html.readable(name), float(share), html.number(cost), series_color(i))
         for i, (name, cost, share) in enumerate(rows)
     ])  # fmt: skip
