@@ -285,7 +285,8 @@ def test_initial_states_are_checked(tmp_path, content, message):
     assert str(path) in str(refusal.value)
 
 
-def test_an_episode_that_diverges_has_failed():
+def test_an_episode_that_diverges_has_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log where it runs
     finite = InitialState(np.zeros(1), np.zeros(1))
     wild = InitialState(np.zeros(1), np.full(1, 1e11))
     results = lock_step([EpisodeStart(0, 5, wild), EpisodeStart(1, 6, finite)])
