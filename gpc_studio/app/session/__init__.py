@@ -1,7 +1,7 @@
 """A session: plant, planner and preparation at work in their threads, without any front end.
 
 - `session`: `Session`, the commands
-- `snapshot`: what front ends draw
+- `snapshot`, `picture`: what front ends draw
 - `history`: figures of the plans over time
 - `desk`: what the user asked for, checked
 - `plant`, `goal`: the world; `plant_thread`, `motion`, `timing`, `waiters`: how it runs

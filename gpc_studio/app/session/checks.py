@@ -30,6 +30,27 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     raise OptionError(name, "one of " + ", ".join(choices) + hint, value)
 
 
+def check_names(changes: object, what: str) -> dict[str, object]:
+    """`changes` as a dictionary whose keys are names.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if not isinstance(changes, Mapping):
+        raise OptionError(what, "values by name", changes)
+    for name in changes:
+        if not isinstance(name, str):
+            raise OptionError(what, "values by name", name)
+    return dict(changes)
+
+
+def check_controller(name: object) -> None:
+    """Raises an `OptionError` unless there is a controller of that name."""
+    from gpc_studio.controllers.registry import controller_names
+
+    check_choice("controller", name, controller_names())
+
+
 def check_vector(name: str, value: object, size: int, unit: str = "") -> np.ndarray:
     """`value` as an array of `size` finite numbers.
 

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpc_studio.app.session.checks import check_choice, check_size, check_weights
+from gpc_studio.app.session.checks import (
+    check_controller,
+    check_names,
+    check_size,
+    check_weights,
+)
 from gpc_studio.app.session.pilot import Pilot
 from gpc_studio.controllers.options import PlanningOptions
-from gpc_studio.options import OptionError, describe, option, updated
+from gpc_studio.options import describe, option, updated
 
 if TYPE_CHECKING:
     from gpc_studio.scenes.task import Task
@@ -73,7 +78,6 @@ class Desk:
         request: The controller wanted.
         weights: Cost weights of the task in charge, by name.
         session: Mode, speed and seed.
-        version: Counts up with every change.
         pilot: The pilot in charge, or None.
         task: The task in charge.
         preparing: What is being compiled, or "".
@@ -105,7 +109,6 @@ class Desk:
             **check_weights(task, weights),
         }
         self.session = session
-        self.version = 0
         self.pilot: Pilot | None = None
         self.preparing = ""
         self._source = source
@@ -165,7 +168,6 @@ class Desk:
         with self._lock:
             checked = check_weights(self.task, changes)
             self.weights = {**self.weights, **checked}
-            self.version += 1
 
     def want_session(self, **changes: object) -> None:
         """Other mode, speed or seed.
@@ -175,7 +177,6 @@ class Desk:
         """
         with self._lock:
             self.session = updated(self.session, changes)
-            self.version += 1
 
     def retry(self) -> None:
         """Tries again what could not be prepared."""
@@ -241,7 +242,6 @@ class Desk:
             self._source = self.request.source
             self._in_force = pilot.options
             self._put_in_force()
-            self.version += 1
 
     def fail(self, number: int) -> bool:
         """Request `number` cannot be had: what is in charge is wanted again.
@@ -278,7 +278,6 @@ class Desk:
 
     def _replace(self, **changes: Any) -> None:
         self.request = dataclasses.replace(self.request, **changes)
-        self.version += 1
 
     def _has_failed(self) -> bool:
         return self._failed == self.request.number
@@ -291,27 +290,6 @@ class Desk:
             and pilot.controller == request.controller
             and pilot.planner.accepts(request.options)
         )
-
-
-def check_names(changes: object, what: str) -> dict[str, object]:
-    """`changes` as a dictionary whose keys are names.
-
-    Raises:
-        OptionError: It is something else.
-    """
-    if not isinstance(changes, Mapping):
-        raise OptionError(what, "values by name", changes)
-    for name in changes:
-        if not isinstance(name, str):
-            raise OptionError(what, "values by name", name)
-    return dict(changes)
-
-
-def check_controller(name: object) -> None:
-    """Raises an `OptionError` unless there is a controller of that name."""
-    from gpc_studio.controllers.registry import controller_names
-
-    check_choice("controller", name, controller_names())
 
 
 def default_options(task: Task, controller: str) -> PlanningOptions:

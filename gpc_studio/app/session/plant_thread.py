@@ -12,6 +12,7 @@ from gpc_studio.app.session.desk import Desk
 from gpc_studio.app.session.episode import Episode
 from gpc_studio.app.session.messages import MessageBoard, explain
 from gpc_studio.app.session.motion import Motion
+from gpc_studio.app.session.picture import picture
 from gpc_studio.app.session.pilot import Outcome
 from gpc_studio.app.session.planning import PlannerThread
 from gpc_studio.app.session.plant import PlantDivergedError
@@ -324,8 +325,10 @@ class PlantThread:
 
     @property
     def _key(self) -> object:
-        """What a plan depends on besides the state."""
-        return (self._desk.version, self.episode.plant.edits, self.episode.generation)
+        """What a plan depends on besides the step: two plans of equal keys are the same."""
+        desk, episode = self._desk, self.episode
+        options = None if episode.pilot is None else desk.options_for(episode.pilot)
+        return (options, desk.weights, episode.plant.edits, episode.generation)
 
     def _held_for_pilot(self) -> bool:
         """Whether the plant waits for the very first pilot, or for the first plan."""
@@ -385,29 +388,5 @@ class PlantThread:
         return self.snapshot
 
     def _picture(self, number: int) -> Snapshot:
-        desk, episode = self._desk, self.episode
-        plant, request, session = episode.plant, desk.request, desk.session
-        options = desk.options_for(episode.pilot) if episode.pilot else request.options
-        return Snapshot(
-            number=number,
-            epoch=episode.epoch,
-            task=plant.task,
-            controller=episode.controller or request.controller,
-            wanted_controller=request.controller,
-            options=request.options,
-            weights=desk.weights,
-            mode=session.mode,
-            paused=self.motion.paused,
-            preparing=desk.preparing,
-            speed=session.speed,
-            seed=session.seed,
-            state=plant.state(),
-            control=plant.control,
-            plan=episode.plan,
-            path=plant.path,
-            push=plant.push,
-            success=plant.success,
-            progress=plant.progress,
-            timing=episode.timing(options),
-            messages=self._messages.newest,
-        )
+        paused = self.motion.paused
+        return picture(number, self.episode, self._desk, paused, self._messages.newest)

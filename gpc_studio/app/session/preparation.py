@@ -82,6 +82,7 @@ class Preparation:
         self._stirred = threading.Event()
         self._stopping = threading.Event()
         self._file = file
+        self._looked_at = 0.0
         self._thread = threading.Thread(
             target=self._run, name="gpc-studio preparation", daemon=True
         )
@@ -196,7 +197,11 @@ class Preparation:
 
     def _look_at_file(self) -> None:
         """Wants the task anew when its file was saved."""
-        if self._file is None or self._stopping.is_set() or not self._file.changed():
+        now = time.monotonic()
+        if self._file is None or self._stopping.is_set() or now - self._looked_at < POLL_SECONDS:
+            return
+        self._looked_at = now
+        if not self._file.changed():
             return
         path = self._file.path
         source = self._desk.request.source

@@ -314,3 +314,16 @@ def test_a_bad_start_is_refused(bad):
     value = next(iter(bad.values()))
     name = next(iter(value)) if isinstance(value, dict) else next(iter(bad))
     assert name in str(told.value)
+
+
+def test_what_a_plan_does_not_depend_on_makes_no_plan(new_session, factory):
+    with new_session(paused=True) as session:
+        session.wait_ready()
+        time.sleep(0.05)
+        plans = len(factory.times)
+        session.set_speed(2.0)
+        session.set_weight("distance", session.snapshot.weights["distance"])
+        session.notify("info", "a", "b")
+        until(lambda: session.snapshot.messages and session.snapshot.speed == 2.0)
+        time.sleep(0.05)
+        assert len(factory.times) == plans

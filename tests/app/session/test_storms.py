@@ -107,18 +107,28 @@ def test_storms_of_everything(new_session, factory):
 
 
 def test_sliders_compile_nothing_in_a_real_planner():
+    import jax.monitoring
+
+    compiled = []
+
+    def listen(event, duration, **facts):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
     with Session("pendulum", "mppi", options={"rate": 10.0}) as session:
         session.wait_ready()
+        assert compiled  # the listener hears compilations
         planner = session._plant.episode.pilot.planner
         before = session.history.since()[0]
         weights = list(session.snapshot.weights)
+        compiled.clear()
         for i in range(60):
             session.set_weight(weights[i % len(weights)], 0.01 + i / 100)
             session.set_options({"noise": 0.1 + i / 100, "temperature": 0.1 + i / 100})
             session.set_option("risk_metric", ("mean", "worst", "cvar")[i % 3])
             time.sleep(0.01)
         until(lambda: session.history.since()[0] > before + 5)
+        assert compiled == []
         assert session._plant.episode.pilot.planner is planner
-        slowest = max(record.timing.total for record in session.history.since()[1])
-        assert slowest < 0.1  # a compilation would take longer than a period
         assert session.snapshot.messages == ()
