@@ -209,7 +209,8 @@ def test_goal_dragged_and_the_plan_follows(page, session):
     page.wait(lambda: session.snapshot.success, "the pole upright", 60.0)
     start = np.array(session.snapshot.state.mocap_pos[0])
     # By the tip of its arrow: nearer to the middle the cart itself may be in front of it.
-    page.drag(page.pixel(start + [0.5, 0.0, 0.0]), page.pixel(start + [1.2, 0.0, 0.0]))
+    right = np.array([1.0, 0.0, 0.0])
+    page.drag(page.pixel(start + 0.5 * right), page.pixel(start + 1.2 * right))
     page.wait(lambda: session.snapshot.state.mocap_pos[0, 0] > start[0] + 0.2, "the goal to move")
     goal = np.array(session.snapshot.state.mocap_pos[0])
     np.testing.assert_allclose(goal[1:], start[1:], atol=1e-6)
@@ -263,6 +264,7 @@ def test_charts_follow_without_being_rebuilt(page, session):
     for chart in page.charts():
         assert chart["last"] > first[chart["title"]]["last"], chart
         assert chart["built"] == first[chart["title"]]["built"], chart
+        assert all(chart["ticks"]), chart
 
 
 @pytest.mark.parametrize("tab, titles", [
@@ -275,6 +277,7 @@ def test_chart_tabs(page, session, tab, titles):
     page.tab(tab)
     page.wait(lambda: titles <= {chart["title"] for chart in page.charts()}, "charts")
     page.wait(lambda: all(chart["points"] > 2 for chart in page.charts()), "data")
+    page.wait(lambda: all(all(chart["ticks"]) for chart in page.charts()), "ticks on both axes")
 
 
 def test_two_browsers_and_leaving(studio, page, session, pages):

@@ -177,7 +177,7 @@ class ViserPage:
     # --- charts -------------------------------------------------------------------------------
 
     def charts(self) -> list[dict]:
-        """Title, number of points, newest x, and how often it was built, of each open chart."""
+        """Title, points, newest x, times built, and ticks per axis, of each open chart."""
         return self.page.evaluate(
             """() => Object.values(window.__viserTestpoints.uplots || {}).map(
               ({ chart, createCount }) => ({
@@ -185,6 +185,7 @@ class ViserPage:
                 points: chart.data[0].length,
                 last: chart.data[0][chart.data[0].length - 1],
                 built: createCount,
+                ticks: chart.axes.map(axis => (axis._splits || []).length),
               }))"""
         )
 

@@ -82,6 +82,15 @@ def test_infinite_costs_leave_a_gap(gui):
     assert np.isnan(sent(chart.chart)[1][1])
 
 
+def test_lines_begin_with_a_number_so_that_the_page_finds_their_range(gui):
+    chart = CostChart(gui)
+    chart.update(window([record(0.0, best=np.inf), record(0.1, best=np.inf), record(0.2)], 2))
+    _, best, *_ = sent(chart.chart)
+    assert best[0] == 1.0
+    assert np.isnan(best[1])
+    assert best[2] == 1.0
+
+
 def test_terms_are_stacked_to_a_hundred_percent(gui):
     chart = TermsChart(gui, ("distance", "effort"))
     records = [record(0.0, terms=(3.0, 1.0)), record(0.1, terms=(0.0, 0.0))]

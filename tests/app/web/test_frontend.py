@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from fake_session import FakeSession
@@ -149,6 +150,17 @@ def _collect_notifications(shown):
         client.add_notification = lambda *arguments, **options: shown.append(arguments)
 
     return connected
+
+
+def test_a_users_own_task_stays_in_the_dropdown(session, monkeypatch):
+    asked = session.commands
+    monkeypatch.setattr(session, "set_task", lambda task: asked.append(("set_task", task)))
+    with WebFrontend(session, port=0) as frontend:
+        assert "cart" in inputs(frontend)["Task"].options
+        press(frontend, session, "Task", "pendulum")
+        press(frontend, session, "Task", "cart")
+    own_file = Path(__file__).with_name("fake_session.py")
+    assert asked == [("set_task", "pendulum"), ("set_task", own_file)]
 
 
 def test_messages_are_kept_in_a_line(frontend, session):

@@ -122,7 +122,7 @@ class Chart:
         """
         assert len(lines) == self._count
         data = (x, *lines) if len(x) > 1 else _nothing(self._count)
-        data = tuple(_finite(np.asarray(values, dtype=np.float64)) for values in data)
+        data = (np.asarray(data[0], dtype=np.float64), *_with_gaps(data[1:]))
         if self._shown is not None and all(
             np.array_equal(a, b, equal_nan=True) for a, b in zip(data, self._shown, strict=True)
         ):
@@ -153,8 +153,19 @@ def _nothing(lines: int) -> tuple[np.ndarray, ...]:
     return (np.array([0.0, 1.0]), *(np.full(2, np.nan) for _ in range(lines)))
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan)
+def _with_gaps(lines: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The lines with NaN where a value is not finite, except at their first point.
+
+    The page looks for the range of a line from its first point on, and a NaN there would leave the
+    chart without a scale. A lone point is not drawn, so its value only has to be within the range.
+    """
+    gapped = [np.where(np.isfinite(values), values, np.nan) for values in lines]
+    finite = [values[np.isfinite(values)] for values in gapped]
+    other = next((values[0] for values in finite if len(values)), np.nan)
+    for values, known in zip(gapped, finite, strict=True):
+        if np.isnan(values[0]):
+            values[0] = known[0] if len(known) else other
+    return gapped
 
 
 def _series(line: Line) -> Any:

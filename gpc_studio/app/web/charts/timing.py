@@ -54,7 +54,7 @@ class SplitChart:
         if not self._draws:
             return np.full(len(time), np.nan)
         times, seconds = np.array(self._draws).T
-        return 1e3 * np.interp(time, times, seconds, left=np.nan)
+        return 1e3 * np.interp(time, times, seconds)
 
 
 class RateChart:
