@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,11 +15,11 @@ from gpc_studio.controllers.costs import check_terms, trajectory_costs, trajecto
 from gpc_studio.controllers.engines.analytic import AnalyticEngine
 from gpc_studio.controllers.engines.base import Engine, Rollouts
 from gpc_studio.controllers.engines.native import NativeEngine
+from gpc_studio.controllers.layout import Layout
 from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, encoded, static_part
 from gpc_studio.controllers.plan import Plan, PlanTiming
 from gpc_studio.controllers.proposals.base import Context, Proposal
-from gpc_studio.controllers.proposals.gaussian import Gaussian
-from gpc_studio.controllers.proposals.previous import Previous
+from gpc_studio.controllers.proposals.choose import all_proposals
 from gpc_studio.controllers.registry import ControllerSpec
 from gpc_studio.controllers.registry import controller as named_controller
 from gpc_studio.controllers.rules.base import Candidates, Distribution
@@ -52,7 +51,8 @@ class _Proposed(NamedTuple):
     key: Array
     observation: Array
     distribution: Distribution
-    candidates: Candidates
+    knots: Array
+    latents: Array | None
     controls: Array
 
 
@@ -113,13 +113,13 @@ class Planner:
         self._static, self._options = static_part(options), options
         self._encoded = encoded(options)
         self.steps = splines.step_count(options.horizon, task.dt)
-        self._proposals = _all_proposals(spec, options, proposals)
+        self._proposals = all_proposals(spec, options, proposals)
         counts = [proposal.count(options) for proposal in self._proposals]
         self.source = np.repeat([int(p.source) for p in self._proposals], counts)
         self._low, self._high = task.control_range.astype(np.float32)
         self._basis = splines.basis(options.spline, options.knots, options.horizon, task.dt)
         self._knot_times = splines.knot_times(options.horizon, options.knots)
-        self._layout = _Layout(task)
+        self._layout = Layout(task)
         self.engine_name = resolve_engine(task, options.engine)
         self.engine: Engine = self._make_engine(options, threads, seed)
         self._start = jax.jit(self._trace_start)
@@ -209,10 +209,12 @@ class Planner:
         sampled = perf_counter()
         rollouts = self.engine.rollout(state, controls)
         rolled = perf_counter()
+        # The update is dispatched before the costs are waited for, so that Python's share of a
+        # call overlaps with the computation; the times are those at which results are there.
         costs = self._cost(rollouts, proposed.controls, packed, weights, self._encoded)
+        updated = self._update(proposed, costs[0], self._encoded, round_)
         cost = np.asarray(costs[0])
         judged = perf_counter()
-        updated = self._update(proposed, costs[0], self._encoded, round_)
         np.asarray(updated.best)
         memory = Memory(
             time, proposed.key, updated.distribution, updated.executed, proposed.observation
@@ -226,12 +228,12 @@ class Planner:
     ) -> Plan:
         """The plan of the last iteration as NumPy arrays."""
         cost, domain_cost, terms = costs
-        latents = proposed.candidates.latents
+        latents = proposed.latents
         nominal = np.asarray(rollouts.sensordata)[:, 0]
         return Plan(
             time=time,
             knot_times=time[:, None] + self._knot_times,
-            knots=np.asarray(proposed.candidates.knots),
+            knots=np.asarray(proposed.knots),
             source=np.broadcast_to(self.source, cost.shape),
             cost=cost,
             cost_terms=np.asarray(terms),
@@ -275,10 +277,9 @@ class Planner:
         ) -> _Proposed:
             state, passed = self._layout.unpack(row)
             key, *keys = jax.random.split(key, 1 + len(self._proposals))
-            mean, previous = (
-                self._clip(splines.shift(options.spline, knots, options.horizon, passed))
-                for knots in (distribution.mean, executed)
-            )
+            both = jnp.concatenate([distribution.mean, executed], axis=1)
+            shifted = splines.shift(options.spline, both, options.horizon, passed)
+            mean, previous = (self._clip(knots) for knots in jnp.split(shifted, 2, axis=1))
             distribution = distribution._replace(mean=mean)
             std = self.spec.rule.spread(distribution, self._scale, options, iteration)
             observation = self.task.observe(state)
@@ -292,9 +293,9 @@ class Planner:
                 high=jnp.asarray(self._high),
                 extra=distribution.extra,
             )
-            candidates = self._draw(parameters, keys, context, options)
-            controls = self._controls(candidates.knots)
-            return _Proposed(key, observation, distribution, candidates, controls)
+            knots, latents = self._draw(parameters, keys, context, options)
+            controls = self._controls(knots)
+            return _Proposed(key, observation, distribution, knots, latents, controls)
 
         return jax.vmap(one)(
             memory.key, memory.distribution, memory.executed, memory.observation, packed
@@ -302,8 +303,8 @@ class Planner:
 
     def _draw(
         self, parameters: Any, keys: Sequence[Array], context: Context, options: Any
-    ) -> Candidates:
-        """Samples of all proposals, in their order."""
+    ) -> tuple[Array, Array | None]:
+        """Knots and latents of the samples of all proposals, in their order."""
         size = max(proposal.latent_size for proposal in self._proposals)
         knots, latents = [], []
         for proposal, own, key in zip(self._proposals, parameters, keys, strict=True):
@@ -313,11 +314,7 @@ class Planner:
             drawn, latent = proposal.draw(own, key, count, context, options)
             knots.append(drawn)
             latents.append(jnp.zeros((count, size)) if latent is None else latent)
-        return Candidates(
-            knots=self._clip(jnp.concatenate(knots)),
-            source=jnp.asarray(self.source),
-            latents=jnp.concatenate(latents) if size else None,
-        )
+        return self._clip(jnp.concatenate(knots)), jnp.concatenate(latents) if size else None
 
     def _trace_cost(
         self, rollouts: Rollouts, controls: Array, packed: Array, weights: Array, options: Any
@@ -334,9 +331,10 @@ class Planner:
     def _trace_update(
         self, proposed: _Proposed, cost: Array, options: Any, iteration: Array
     ) -> _Updated:
-        def one(distribution: Distribution, candidates: Candidates, cost: Array) -> _Updated:
+        def one(proposed: _Proposed, cost: Array) -> _Updated:
+            candidates = Candidates(proposed.knots, jnp.asarray(self.source), proposed.latents)
             distribution, weight = self.spec.rule.update(
-                distribution,
+                proposed.distribution,
                 candidates,
                 cost,
                 scale=self._scale,
@@ -353,7 +351,7 @@ class Planner:
             controls = self._controls(executed)
             return _Updated(_strong(distribution), executed, controls, weight, best)
 
-        return jax.vmap(one)(proposed.distribution, proposed.candidates, cost)
+        return jax.vmap(one)(proposed, cost)
 
     @property
     def _scale(self) -> np.ndarray:
@@ -384,65 +382,3 @@ def resolve_engine(task: Task, engine: str) -> str:
     if engine == "auto":
         return "analytic" if has_dynamics else "native"
     return engine
-
-
-def _all_proposals(
-    spec: ControllerSpec, options: PlanningOptions, given: Sequence[Proposal]
-) -> tuple[Proposal, ...]:
-    """The previous plan, the given proposals, and the Gaussian for what is left over."""
-    names = [proposal.name for proposal in given]
-    missing = [name for name in spec.proposals if name not in names]
-    if missing:
-        raise ValueError(f"controller {spec.name} needs a proposal {', '.join(missing)}")
-    chosen = (Previous(), *given)
-    left = options.samples - sum(proposal.count(options) for proposal in chosen)
-    sizes = {proposal.latent_size for proposal in chosen if proposal.latent_size}
-    if len(sizes) > 1:
-        raise ValueError(f"proposals have latents of different sizes: {sorted(sizes)}")
-    if left < 0 or (left > 0 and not spec.gaussian):
-        raise ValueError(
-            f"controller {spec.name}: samples is {options.samples}, but its proposals and the "
-            f"previous plan draw {options.samples - left}"
-        )
-    return (*chosen, Gaussian(left)) if left else chosen
-
-
-class _Layout:
-    """States packed into one float32 row an episode, so that a call has one array to convert."""
-
-    def __init__(self, task: Task) -> None:
-        model = task.model
-        self._shapes = State(
-            time=(),
-            qpos=(model.nq,),
-            qvel=(model.nv,),
-            act=(model.na,),
-            sensordata=(model.nsensordata,),
-            mocap_pos=(model.nmocap, 3),
-            mocap_quat=(model.nmocap, 4),
-        )
-        columns = task.trace_columns
-        self._traces: Any = columns
-        flat = columns.ravel()
-        if flat.size and (np.diff(flat) == 1).all():
-            self._traces = slice(flat[0], flat[-1] + 1)  # a view, not a copy
-        self._points = len(columns)
-
-    def pack(self, state: State, passed: np.ndarray) -> np.ndarray:
-        """States (E, ...) and the times since the last plans (E,) as rows (E, width)."""
-        count = len(passed)
-        parts = [np.asarray(value).reshape(count, -1) for value in state]
-        return np.concatenate([passed[:, None], *parts], axis=1, dtype=np.float32)
-
-    def unpack(self, row: Array) -> tuple[State, Array]:
-        """State and time since the last plan from a row (width,)."""
-        parts, start = [], 1
-        for shape in self._shapes:
-            size = math.prod(shape)
-            parts.append(row[start : start + size].reshape(shape))
-            start += size
-        return State(*parts), row[0]
-
-    def traces(self, sensordata: np.ndarray) -> np.ndarray:
-        """Traced points along sensor readings (..., nsensordata) -> (..., S, 3)."""
-        return sensordata[..., self._traces].reshape(*sensordata.shape[:-1], self._points, 3)

@@ -13,7 +13,7 @@ from gpc_studio.controllers.engines.base import Rollouts
 from gpc_studio.controllers.options import EXECUTE, RISKS
 from gpc_studio.controllers.plan import Source
 from gpc_studio.controllers.planner import Planner, resolve_engine
-from gpc_studio.controllers.registry import controller_names, default_options
+from gpc_studio.controllers.registry import controller, controller_names, default_options
 from gpc_studio.controllers.rules.cem import CENTRES
 from gpc_studio.scenes import State
 from gpc_studio.scenes.cart_pole.task import CartPole
@@ -323,3 +323,53 @@ def test_automatic_engine(arm):
     assert resolve_engine(arm, "auto") == "native"
     assert resolve_engine(CartPole(), "auto") == "analytic"
     assert resolve_engine(CartPole(), "native") == "native"
+
+
+class Fixed:
+    """A proposal with latents and a traced parameter."""
+
+    name, source, latent_size = "fixed", Source.FLOW, 3
+
+    def __init__(self, count, parameters, size=3):
+        self._count, self.parameters, self.latent_size = count, np.float32(parameters), size
+
+    def count(self, options):
+        return self._count
+
+    def draw(self, parameters, key, count, context, options):
+        knots = np.zeros((count, *context.mean.shape), np.float32) + parameters
+        change = context.observation - context.last_observation
+        return knots, np.ones((count, 1)) * change[: self.latent_size]
+
+
+class Sampled(Arm):
+    """Observes three numbers."""
+
+    def observe(self, state):
+        return state.sensordata[:3]
+
+
+def test_further_proposals(two):
+    task, proposal = Sampled(), Fixed(5, 0.25)
+    options = dataclasses.replace(default_options(task, "cem"), **SMALL)
+    planner = Planner(task, "cem", options, episodes=2, proposals=[proposal])
+    memory, weights = planner.start(two, [0, 1]), task.default_weights()
+    memory, plan, _ = planner.step(memory, two, options, weights)
+    assert plan.source[0].tolist() == [Source.PREVIOUS] + 5 * [Source.FLOW] + 6 * [Source.GAUSSIAN]
+    np.testing.assert_array_equal(plan.knots[:, 1:6], 0.25)
+    assert plan.latents.shape == (2, 12, 3) and (plan.latents == 0).all()
+    proposal.parameters = np.float32(-9.0)  # takes effect at once, and is clipped to the limits
+    moved = two._replace(sensordata=two.sensordata + 0.5)
+    _, plan, _ = planner.step(memory, moved, options, weights)
+    np.testing.assert_array_equal(plan.knots[:, 1:6], np.tile([-1.0, -0.5], (2, 5, 4, 1)))
+    np.testing.assert_allclose(plan.latents[:, 1:6], 0.5, atol=1e-6)  # what changed since
+    assert (plan.latents[:, 6:] == 0).all()
+    assert planner._propose._cache_size() == 1
+    planner.close()
+    with pytest.raises(ValueError, match=r"samples is 12, but .* draw 13"):
+        Planner(task, "cem", options, proposals=[Fixed(12, 0.0)])
+    with pytest.raises(ValueError, match="different sizes"):
+        Planner(task, "cem", options, proposals=[Fixed(2, 0.0), Fixed(2, 0.0, size=2)])
+    seeded = dataclasses.replace(controller("cem"), proposals=("policy",))
+    with pytest.raises(ValueError, match="cem needs a proposal policy"):
+        Planner(task, seeded, options)
