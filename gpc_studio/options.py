@@ -77,9 +77,9 @@ class Option:
         noun = {int: "a whole number", float: "a number", str: "text"}[self.kind]
         unit = f" {self.unit}" if self.unit else ""
         if self.min is not None and self.max is not None:
-            return f"{noun} from {self.min:g} to {self.max:g}{unit}"
+            return f"{noun} from {number_text(self.min)} to {number_text(self.max)}{unit}"
         if self.min is not None:
-            return f"{noun} of at least {self.min:g}{unit}"
+            return f"{noun} of at least {number_text(self.min)}{unit}"
         return noun + (f" in{unit}" if unit else "")
 
     def check(self, value: object) -> Any:
@@ -166,6 +166,11 @@ def updated(options: T, changes: Mapping[str, object]) -> T:
             raise OptionError(str(name), f"an option of {type(options).__name__}{hint}", value)
         checked[name] = known[name].check(value)
     return dataclasses.replace(options, **checked)  # pyright: ignore[reportArgumentType]
+
+
+def number_text(value: float) -> str:
+    """A number as people write it: unlike `:g` alone, large whole numbers are written out."""
+    return f"{value:.12g}"
 
 
 def _inherited_facts(options_type: type, name: str) -> dict[str, Any] | None:

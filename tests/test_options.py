@@ -104,3 +104,5 @@ def test_numpy_numbers_are_numbers():
 def test_expected_reads_well():
     assert Option("h", float, 1.0, min=0, max=1, unit="s").expected == "a number from 0 to 1 s"
     assert Option("h", int, 1, min=0).expected == "a whole number of at least 0"
+    seed = Option("seed", int, 0, min=0, max=2**31 - 1)
+    assert seed.expected == "a whole number from 0 to 2147483647"

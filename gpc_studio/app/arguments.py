@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from gpc_studio.options import Option, OptionError
+from gpc_studio.options import Option, OptionError, number_text
 
 if TYPE_CHECKING:
     from gpc_studio.scenes.task import Weight
@@ -116,14 +116,13 @@ def _metavar(option: Option) -> str:
 
 
 def _text(value: Any) -> str:
-    # Unlike `:g` alone, this writes large whole numbers out.
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def _help(option: Option) -> str:
     if option.kind not in (int, float) or option.min is None:
         return option.help
-    upper = "" if option.max is None else f" to {_text(option.max)}"
+    upper = "" if option.max is None else f" to {number_text(option.max)}"
     unit = f" {option.unit}" if option.unit else ""
     word = "From" if upper else "At least"
-    return f"{option.help} {word} {_text(option.min)}{upper}{unit}."
+    return f"{option.help} {word} {number_text(option.min)}{upper}{unit}."
