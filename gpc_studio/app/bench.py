@@ -87,22 +87,24 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def cases(task: Task, controller: str) -> list[Case]:
-    """The rows of a task: its default samples, then `SAMPLES`, on each of its engines."""
+    """The rows of a task: its default samples and `SAMPLES`, on each of its engines.
+
+    Those of one engine stand together, and the fewest samples first.
+    """
     default = choose_controller(task, controller)
-    sizes = dict.fromkeys([default.samples, *SAMPLES])
     engines = ["native"] if task.dynamics() is None else ["native", "analytic"]
-    found = [
-        Case(task, controller, replace(default, samples=samples, engine=engine))
+    wanted = [
+        replace(default, samples=samples, engine=engine)
         for engine in engines
-        for samples in sizes
+        for samples in {default.samples, *SAMPLES}
     ]
     if task.name in REFERENCES:
         samples, steps = REFERENCES[task.name]
-        options = replace(default, samples=samples, engine="native", horizon=steps * task.dt)
-        reference = Case(task, controller, options)
-        if reference not in found:
-            found.insert(0, reference)
-    return found
+        reference = replace(default, samples=samples, engine="native", horizon=steps * task.dt)
+        if reference not in wanted:
+            wanted.append(reference)
+    wanted.sort(key=lambda options: (engines.index(options.engine), options.samples))
+    return [Case(task, controller, options) for options in wanted]
 
 
 def measure(case: Case, repeats: int, threads: int = 0) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from gpc_studio.app import bench
 from gpc_studio.app.errors import UsageError
+from gpc_studio.controllers.planner import Planner
 from gpc_studio.scenes import load_task
 
 
@@ -41,6 +43,38 @@ def test_a_row_compares_step_and_rollout(engine):
     # A step contains its rollout; medians of five may still be disturbed.
     assert row["plan_ms"] > 0.8 * row["rollout_ms"] > 0
     assert row["ratio"] == pytest.approx(row["plan_ms"] / row["rollout_ms"])
+
+
+def test_rows_of_an_engine_stand_together_fewest_samples_first():
+    rows = [
+        (c.options.engine, c.options.samples) for c in bench.cases(load_task("pendulum"), "cem")
+    ]
+    assert rows == sorted(rows, key=lambda row: (row[0] != "native", row[1]))
+    assert rows[0] == ("native", 32)
+
+
+def test_a_bare_rollout_has_exactly_the_steps_of_the_plan():
+    task = load_task("push_t")  # its sensors need a step more for planning
+    assert task.model.nsensordata
+    options = replace(bench.choose_controller(task, "mppi"), samples=4, horizon=0.2)
+    planner = Planner(task, "mppi", options, threads=1)
+    state = bench._start_state(task)
+    weights = task.default_weights()
+    _, plan, _ = planner.step(planner.start(state, [0]), state, options, weights)
+    taken, roll_out = [], planner.engine._batch.rollout
+
+    def spy(steps, control, **arguments):
+        taken.append((steps, control.copy(), arguments["out"]))
+        return roll_out(steps, control, **arguments)
+
+    planner.engine._batch.rollout = spy
+    planner.engine.run()
+    planner.engine.run()
+    (steps, control, out), (_, _, again) = taken
+    assert steps == control.shape[1] == planner.steps
+    assert all(out[name] is again[name] for name in ("qpos", "qvel", "sensordata"))
+    np.testing.assert_array_equal(out["qpos"].astype(np.float32), plan.qpos[0][:, 1:])
+    planner.close()
 
 
 def test_rows_are_written(tmp_path, monkeypatch, capsys):

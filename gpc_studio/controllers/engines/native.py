@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -56,11 +56,9 @@ class NativeEngine:
         record = {"qpos": model.nq, "qvel": model.nv}
         record |= {"act": model.na} if model.na else {}
         record |= {"sensordata": model.nsensordata} if model.nsensordata else {}
-        self._out: dict[Any, np.ndarray] = {
-            name: np.zeros((count, length, width)) for name, width in record.items()
-        }
+        self._out = {name: np.zeros((count, length, width)) for name, width in record.items()}
         self._controls = np.zeros((*self._shape, length, model.nu))
-        self._flat_controls = self._controls.reshape(count, length, model.nu)
+        self._bare_controls, self._bare_out = np.empty(0), dict[str, np.ndarray]()
         self._default = self._batch.state[0].copy()  # the model's own state, inputs zero
         # Views of the rows: writing them sets the states that the next rollout starts from.
         self._initial = {
@@ -83,7 +81,7 @@ class NativeEngine:
         if self._extra:
             self._controls[..., steps, :] = self._controls[..., steps - 1, :]
         self._state = state
-        self.run()
+        self._roll_out(self._controls, self._out)
         # A warning (bad qpos, bad qacc, full contact arrays ...) ends a simulation: MuJoCo may
         # have reset it, so that its records look sound.
         ok = (self._batch.warning[:, :, 1].sum(axis=1) == 0) & (self._batch.status == 0)
@@ -96,7 +94,22 @@ class NativeEngine:
         )
 
     def run(self) -> None:
-        """The bare physics again, from the last states with the last controls, for timing."""
+        """The bare rollout again, from the last states with the last controls, for timing.
+
+        It has no more than the T steps of the plan and its own arrays to record into.
+        """
+        if not self._bare_out:
+            shapes = {
+                name: (len(out), self._steps, out.shape[2]) for name, out in self._out.items()
+            }
+            self._bare_out = {name: np.zeros(shape) for name, shape in shapes.items()}
+            self._bare_controls = np.zeros((*self._shape, self._steps, self._controls.shape[-1]))
+        self._bare_controls[:] = self._controls[..., : self._steps, :]
+        self._roll_out(self._bare_controls, self._bare_out)
+
+    def _roll_out(self, controls: np.ndarray, out: dict[str, np.ndarray]) -> None:
+        """Steps every simulation from the last states: (E, D, N, steps, nu) -> `out`."""
+        count, steps = self._batch.nsim, controls.shape[-2]
         self._batch.state[:] = self._default
         for name, view in self._initial.items():
             view[:] = np.asarray(getattr(self._state, name))[:, None]
@@ -104,10 +117,7 @@ class NativeEngine:
         # `status` says which simulations failed; they count as diverged.
         with contextlib.suppress(self._failure):
             self._batch.rollout(
-                self._steps + self._extra,
-                self._flat_controls,
-                record=tuple(self._out),
-                out=self._out,
+                steps, controls.reshape(count, steps, -1), record=tuple(out), out=cast("Any", out)
             )
 
     def close(self) -> None:
