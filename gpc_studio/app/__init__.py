@@ -1,6 +1,7 @@
 """The program: command line, session, front ends, evaluation, benchmark.
 
 main.py, environment.py   the entry point, and what is set before NumPy and JAX are imported
+mujoco_log.py             MuJoCo's warnings
 cli.py                    the commands: one line each
 arguments.py, choice.py   flags made from options; tasks and controllers by name
 run.py, running.py        `run`: reading its flags and configuration; session, page and signals

@@ -286,7 +286,8 @@ def test_initial_states_are_checked(tmp_path, content, message):
 
 
 def test_an_episode_that_diverges_has_failed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log where it runs
+    monkeypatch.chdir(tmp_path)
+    mujoco.set_mju_user_warning(None)
     finite = InitialState(np.zeros(1), np.zeros(1))
     wild = InitialState(np.zeros(1), np.full(1, 1e11))
     results = lock_step([EpisodeStart(0, 5, wild), EpisodeStart(1, 6, finite)])
@@ -295,6 +296,7 @@ def test_an_episode_that_diverges_has_failed(tmp_path, monkeypatch):
     assert results[0].final_cost is None
     assert not results[1].diverged
     assert results[1] == lock_step([EpisodeStart(1, 6, finite)])[1]
+    assert list(tmp_path.iterdir()) == []  # MuJoCo wrote no log where it ran
 
 
 TIMED = """

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
+from gpc_studio.app.mujoco_log import keep_mujoco_quiet
 from gpc_studio.scenes.state import InitialState, State
 
 _TIME = mujoco.mjtState.mjSTATE_TIME.value
@@ -43,6 +44,7 @@ class Plant:
             episodes: Number of simulations E.
             threads: Threads that step them; 0 takes one a core.
         """
+        keep_mujoco_quiet()
         self._model = model
         self._data = mujoco.MjData(model)
         self._batch = Batch(model, episodes, threads)

@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
+from gpc_studio.app.mujoco_log import keep_mujoco_quiet
 from gpc_studio.app.session.checks import check_choice, check_vector
 from gpc_studio.app.session.desk import Desk, SessionOptions
 from gpc_studio.app.session.episode import Episode
@@ -119,6 +120,9 @@ class Session:
     def start(self) -> Session:
         """Starts the threads; a second call does nothing.
 
+        From here on MuJoCo's warnings go to Python's logging (see `keep_mujoco_quiet`), unless
+        there is a handler for them already.
+
         Raises:
             RuntimeError: The session was stopped.
         """
@@ -126,6 +130,7 @@ class Session:
             if self._stopped:
                 raise RuntimeError("a stopped session cannot be started again: make a new one")
             if not self._started:
+                keep_mujoco_quiet()
                 self._started = True
                 self._plant.start()
                 self._preparation.start()

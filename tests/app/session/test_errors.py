@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import mujoco
 import numpy as np
 import pytest
 from world import CartTask, until
@@ -101,7 +102,9 @@ class FragileTask(CartTask):
 
 
 @pytest.mark.parametrize("mode", ["real-time", "lock-step"])
-def test_divergence_pauses_with_the_last_sound_state(new_session, mode):
+def test_divergence_pauses_with_the_last_sound_state(new_session, mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mujoco.set_mju_user_warning(None)
     with new_session(FragileTask(), mode=mode) as session:
         session.wait_ready()
         until(lambda: session.snapshot.state.time > 0.3)
@@ -119,6 +122,19 @@ def test_divergence_pauses_with_the_last_sound_state(new_session, mode):
         until(lambda: session.snapshot.epoch > snapshot.epoch)
         session.resume()
         until(lambda: session.snapshot.state.time > snapshot.state.time + 0.1)
+    assert list(tmp_path.iterdir()) == []  # MuJoCo wrote no log where it ran
+
+
+def test_somebodys_handler_of_warnings_stays(new_session):
+    def handler(text):
+        raise AssertionError(text)
+
+    mujoco.set_mju_user_warning(handler)
+    try:
+        with new_session():
+            assert mujoco.get_mju_user_warning() is handler
+    finally:
+        mujoco.set_mju_user_warning(None)
 
 
 def test_a_success_test_that_raises_pauses(new_session):
