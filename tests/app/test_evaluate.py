@@ -26,6 +26,7 @@ from gpc_studio.app.evaluate.starts import (
     episode_starts,
     read_initial_states,
 )
+from gpc_studio.app.evaluate.statistics import median, wilson_interval
 from gpc_studio.app.session import Session
 from gpc_studio.options import OptionError
 from gpc_studio.scenes import InitialState, load_task
@@ -221,6 +222,21 @@ def test_more_episodes_and_controllers_are_added(wanted):
     assert [row["controller"] for row in content["rows"]] == ["mppi", "cem"]
     assert [len(row["episodes"]) for row in content["rows"]] == [3, 3]
     assert outcomes(content)[:2] == first
+
+
+def test_figures_cover_the_episodes_asked_for(wanted):
+    five = evaluate(replace(wanted, controllers="mppi,cem", episodes=5), "five")
+    two = evaluate(replace(wanted, episodes=2), "two")
+    assert json.loads(wanted.out.read_text()) == two
+    for before, row in zip(five["rows"], two["rows"], strict=True):
+        assert row["episodes"] == before["episodes"][:2]
+        assert row["further_episodes"] == before["episodes"][2:]
+        successes = [e["steps"] for e in row["episodes"] if e["success"]]
+        assert row["success_rate"] == len(successes) / 2
+        assert row["wilson95"] == list(wilson_interval(len(successes), 2))
+        assert row["plan_ms_median"] == median([e["plan_ms"] for e in row["episodes"]])
+    # The others are not run again when they are asked for.
+    assert evaluate(replace(wanted, episodes=5), "five")["rows"] == five["rows"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ class EvaluateOptions:
     """Measure how often controllers succeed, in lock-step: plan, then advance one period.
 
     Results are written as episodes end. The same command goes on where it was interrupted; more
-    episodes, or more controllers, are added to what is there.
+    episodes, or more controllers, are added to what is there. When fewer episodes are asked for
+    than the file holds, table and figures cover those only, and the file keeps the others apart.
     """
 
     task: Annotated[str, tyro.conf.Positional]
@@ -116,7 +117,7 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
     from gpc_studio.app.evaluate.results import ResultsFile
 
     shared |= {"weights": weights, "batch": wanted.batch, "task_source": task_digest(task)}
-    results = ResultsFile(path, task.name, typed, shared, fresh=wanted.fresh)
+    results = ResultsFile(path, task.name, typed, shared, episodes=len(starts), fresh=wanted.fresh)
     _run(wanted, results, options, weights, starts)
     return results.content
 

@@ -28,11 +28,20 @@ class ResultsFile:
     Attributes:
         path: The JSON file.
         content: What it holds: `task`, `command`, `versions`, `settings`, and `rows`, each with
-            `controller`, `engine`, `options`, `episodes` and their figures.
+            `controller`, `engine`, `options`, `episodes` and their figures. Rows cover the
+            episodes asked for, 0 to n - 1; those that the file holds beyond are kept in
+            `further_episodes` of the row, for when more are asked for.
     """
 
     def __init__(
-        self, path: Path, task: str, command: str, settings: Mapping[str, Any], *, fresh: bool
+        self,
+        path: Path,
+        task: str,
+        command: str,
+        settings: Mapping[str, Any],
+        *,
+        episodes: int,
+        fresh: bool,
     ) -> None:
         """Reads the file, or begins one.
 
@@ -41,12 +50,14 @@ class ResultsFile:
             task: Name of the task.
             command: The command as it was typed.
             settings: What all rows share; results of other settings are not mixed in.
+            episodes: Number n of the episodes asked for.
             fresh: Whether results in the file are dropped.
 
         Raises:
             UsageError: The file is no results file, or holds results of other settings.
         """
         self.path = path
+        self._episodes = episodes
         self.content: dict[str, Any] = {
             "task": task,
             "command": command,
@@ -65,7 +76,8 @@ class ResultsFile:
         """
         if controller not in (row["controller"] for row in self.content["rows"]):
             row = {"controller": controller, "engine": None, "options": _as_read(options)}
-            self.content["rows"].append(row | {"episodes": []} | _figures([]))
+            self._fill(row, [])
+            self.content["rows"].append(row)
         row = self.row(controller)
         _compare(self.path, f"{controller}: ", row["options"], _as_read(options))
         return {episode["index"] for episode in row["episodes"]}
@@ -83,8 +95,7 @@ class ResultsFile:
             "diverged": result.diverged,
         }
         row["engine"] = engine
-        row["episodes"] = sorted([*row["episodes"], episode], key=lambda e: e["index"])
-        row.update(_figures(row["episodes"]))
+        self._fill(row, [*_held(row), episode])
 
     def save(self) -> None:
         """Writes the file in one piece: it is the old one or the new one, never a part."""
@@ -100,7 +111,7 @@ class ResultsFile:
             old = json.loads(self.path.read_text(encoding="utf-8"))
             rows, settings, made_with = old["rows"], old["settings"], old["versions"]
             for row in rows:
-                for episode in row["episodes"]:
+                for episode in _held(row):
                     EpisodeResult(**episode)
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise UsageError(
@@ -110,7 +121,16 @@ class ResultsFile:
         _compare(self.path, "task ", {"": old["task"]}, {"": self.content["task"]})
         _compare(self.path, "", settings, self.content["settings"])
         _compare(self.path, "version of ", made_with, self.content["versions"])
+        for row in rows:
+            self._fill(row, _held(row))
         self.content["rows"] = rows
+
+    def _fill(self, row: dict[str, Any], episodes: Iterable[dict[str, Any]]) -> None:
+        """Deals episodes out to those asked for and the others; figures are of the former."""
+        ordered = sorted(episodes, key=lambda episode: episode["index"])
+        row["episodes"] = [e for e in ordered if e["index"] < self._episodes]
+        row["further_episodes"] = [e for e in ordered if e["index"] >= self._episodes]
+        row.update(_figures(row["episodes"]))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -121,6 +141,11 @@ def write_json(path: Path, content: Any) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _held(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All episodes of a row, asked for or not."""
+    return [*row["episodes"], *row.get("further_episodes", [])]
 
 
 def _figures(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
