@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import numpy as np
 from gpc_studio.app.session.pilot import Job, Outcome, Pilot
 from gpc_studio.controllers.plan import Plan
 from gpc_studio.scenes.state import State
+
+_log = logging.getLogger("gpc_studio.session")
 
 
 class PlannerThread:
@@ -48,7 +51,10 @@ class PlannerThread:
     def _run(self) -> None:
         while (item := self._inbox.get()) is not None:
             if isinstance(item, Pilot):
-                item.planner.close()
+                try:
+                    item.planner.close()
+                except Exception:
+                    _log.warning("a planner could not be closed", exc_info=True)
                 continue
             try:
                 outcome = make_plan(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -19,7 +20,7 @@ from gpc_studio.app.session.plant import PlantDivergedError
 from gpc_studio.app.session.preparation import Prepared
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.session.timing import Pacer
-from gpc_studio.app.session.waiters import Waiter, Waiters
+from gpc_studio.app.session.waiters import SessionError, Waiter, Waiters
 
 PUBLISH_SECONDS = 1.0 / 60.0
 BATCH_SECONDS = 0.004  # wall time after which commands are looked at
@@ -53,7 +54,8 @@ class PlantThread:
         self._waiters = Waiters()
         self._edits: list[Callable[[], None]] = []
         self._required: object = None
-        self._stopping = self._started = False
+        self._stopping = self._started = self._closed = False
+        self._gate = threading.Lock()  # for `_closed`: nothing comes in after the last look
         self._urgent, self._published_at = True, 0.0
         self._trouble = ""
         self.snapshot = self._picture(0)
@@ -82,8 +84,12 @@ class PlantThread:
         self._planner.stop()
         self._waiters.fail("The session was stopped.")
 
-    def post(self, command: Callable[[], None]) -> None:
-        """Runs a command in this thread, soon; at once when the thread has not started."""
+    def post(self, command: Callable[[], None]) -> bool:
+        """Runs a command in this thread, soon; at once when the thread has not started.
+
+        Returns:
+            Whether it is run: after the end it is not.
+        """
 
         def run() -> None:
             self._urgent = True
@@ -92,8 +98,11 @@ class PlantThread:
         if not self._started:
             run()
             self._publish()
-        elif self._thread.is_alive():
-            self._mail.put(run)
+            return True
+        with self._gate:
+            if not self._closed:
+                self._mail.put(run)
+            return not self._closed
 
     def wake(self) -> None:
         """Has everything looked at again, and a snapshot published."""
@@ -109,7 +118,8 @@ class PlantThread:
                 Waiter(lambda: self.episode.planned and satisfied(), future, running=False)
             )
 
-        self.post(wait)
+        if not self.post(wait):
+            future.set_exception(SessionError("The session was stopped."))
         return future
 
     def hand_over(self, prepared: Prepared) -> Future[bool]:
@@ -202,6 +212,12 @@ class PlantThread:
                 self._trouble = ""
             except Exception as error:
                 self._survive(error)
+        with self._gate:
+            self._closed = True
+        # Who came last must not wait for ever.
+        while not self._mail.empty():
+            with contextlib.suppress(Exception):
+                self._read_mail(0.0)
 
     def _turn(self) -> float:
         """Does what is due; returns for how long there is nothing else to do, s."""
@@ -303,14 +319,16 @@ class PlantThread:
         desk, episode = self._desk, self.episode
         if desk.request.number != prepared.request.number:
             return False
+        seed = desk.session.seed
+        if prepared.plant is not None and seed != prepared.seed:
+            prepared.plant.reset(
+                seed
+            )  # first of all, since it is a task's own code, which may raise
         at_once = not (self._lock_step and self.motion.advancing)
         old = episode.take(prepared.pilot, at_once=at_once)
         if old is not None:
             self._planner.retire(old)
         if prepared.plant is not None:
-            seed = desk.session.seed
-            if seed != prepared.seed:
-                prepared.plant.reset(seed)
             episode.begin(seed, prepared.plant)
             self._begun("Another task was started.", start=True)
         desk.take_charge(prepared.pilot, prepared.request.reload)

@@ -128,10 +128,15 @@ class Preparation:
     def _prepare(self, request: Request) -> None:
         try:
             prepared = self._made(request)
-            taken = self._hand_over(prepared).result()
         except Superseded:
             return
         except Exception as error:
+            self._tell_failure(request, error)
+            return
+        try:
+            taken = self._hand_over(prepared).result()
+        except Exception as error:
+            prepared.pilot.planner.close()
             self._tell_failure(request, error)
             return
         if not taken:

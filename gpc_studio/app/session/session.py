@@ -22,13 +22,14 @@ from gpc_studio.app.session.plant_thread import PlantThread
 from gpc_studio.app.session.preparation import Preparation
 from gpc_studio.app.session.rewind import SECONDS as REWIND_SECONDS
 from gpc_studio.app.session.snapshot import Snapshot
+from gpc_studio.app.session.waiters import SessionError
 from gpc_studio.options import Option, OptionError, updated
 from gpc_studio.scenes.loader import TaskFile
 from gpc_studio.scenes.registry import is_task_path, load_task, task_names
 from gpc_studio.scenes.task import Task
 
 _REWIND = Option("rewind", float, 1.0, min=0.0, max=REWIND_SECONDS, unit="s")
-_RUN = Option("run", float, 1.0, min=0.0, unit="s")
+_RUN = Option("run", float, 1.0, min=0.0, max=1e9, unit="s")
 _UNIT_QUATERNION = 1e-6  # shortest quaternion that says something
 
 
@@ -338,7 +339,8 @@ class Session:
         length = _RUN.check(seconds)
         self.wait_ready(timeout)
         future: Future[Snapshot] = Future()
-        self._plant.post(lambda: self._plant.run(length, future))
+        if not self._plant.post(lambda: self._plant.run(length, future)):
+            raise SessionError("The session was stopped.")
         return future.result(timeout)
 
     def _stir(self) -> None:

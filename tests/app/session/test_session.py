@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -279,6 +280,30 @@ def test_stop_is_idempotent_and_final(new_session):
     session.set_weight("distance", 1.0)
     with pytest.raises(RuntimeError, match="stopped"):
         session.start()
+
+
+def test_who_comes_while_it_stops_does_not_wait_for_ever(new_session):
+    with new_session(mode="lock-step") as session:
+        session.wait_ready()
+        plant, future = session._plant, Future()
+        stopping = threading.Thread(target=session.stop)
+        with plant._gate:  # the thread has looked into its mail for the last time
+            stopping.start()
+            until(lambda: plant._stopping)
+            time.sleep(0.05)
+            plant._mail.put(lambda: plant.run(1.0, future))
+        stopping.join()
+        with pytest.raises(SessionError, match="stopped"):
+            future.result(5)
+        assert not plant.post(lambda: plant.run(1.0, future))
+        with pytest.raises(SessionError, match="stopped"):
+            plant.wait_ready(lambda: True).result(5)
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1.0, float("nan"), "long"])
+def test_a_length_that_makes_no_sense_is_refused(new_session, seconds):
+    with new_session(mode="lock-step") as session, pytest.raises(OptionError, match="run"):
+        session.run(seconds, timeout=5)
 
 
 def test_never_started(new_session):

@@ -223,6 +223,30 @@ def test_resetting_while_a_task_is_prepared(new_session, factory):
         assert np.array_equal(session.snapshot.state.qpos, expected)
 
 
+def test_a_task_that_cannot_be_reset_leaves_the_old_one(new_session, factory):
+    class Moody(OtherTask):
+        def reset(self, rng):
+            if rng.bit_generator.seed_seq.entropy == 9:
+                raise RuntimeError("no start today")
+            return super().reset(rng)
+
+    with new_session() as session:
+        old = session.wait_ready().task
+        factory.compile_delay = 0.3
+        session._desk.want_task(Moody())
+        session._stir()
+        until(lambda: len(factory.planners) == 2)
+        session._desk.want_session(seed=9)  # it was prepared with another
+        with pytest.raises(SessionError, match="no start today"):
+            session.wait_ready()
+        factory.compile_delay = 0.0
+        assert session.snapshot.task is old
+        begin = session.snapshot.state.time
+        until(lambda: session.snapshot.state.time > begin + 0.1)  # the old one goes on
+        session.set_controller("cem")
+        assert session.wait_ready().controller == "cem"
+
+
 def test_stopping_while_compiling(new_session, factory):
     factory.compile_delay = 0.3
     session = new_session().start()
