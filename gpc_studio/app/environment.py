@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -15,6 +17,7 @@ _POOLS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+_CLOCK_SECONDS = 2.0  # resolution of the times of files, generously
 _EIGEN_FLAG = "--xla_cpu_multi_thread_eigen"
 
 
@@ -59,6 +62,37 @@ def ignore_cache_races() -> None:
     It compiles the program itself then, which is all that there is to do.
     """
     warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
+
+
+def repair_compilation_cache(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Deletes kept programs that were cut off because the writing process was ended.
+
+    JAX would compile such a program anew at every start, since it neither reads nor replaces the
+    entry. Entries from before the last look are not looked at again, so this takes milliseconds. A
+    folder of the user's own is left alone.
+    """
+    folder = cache_dir(environ) / "jax"
+    if environ.get("JAX_COMPILATION_CACHE_DIR") != str(folder):
+        return
+    stamp, now = folder.with_name("jax-checked"), time.time()
+    # Another process may be at work in the folder, or it may be read-only.
+    with contextlib.suppress(OSError):
+        since = stamp.stat().st_mtime - _CLOCK_SECONDS if stamp.exists() else 0.0
+        for entry in folder.glob("*-cache"):
+            if entry.stat().st_mtime >= since and not _is_whole(entry):
+                entry.unlink(missing_ok=True)
+        stamp.touch()
+        os.utime(stamp, (now, now))
+
+
+def _is_whole(entry: Path) -> bool:
+    import zstandard  # what JAX packs with; the page's server brings it along
+
+    try:
+        zstandard.ZstdDecompressor().decompress(entry.read_bytes())
+    except zstandard.ZstdError:
+        return False
+    return True
 
 
 def cache_dir(environ: MutableMapping[str, str] = os.environ, platform: str = sys.platform) -> Path:

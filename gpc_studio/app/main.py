@@ -11,6 +11,7 @@ def main() -> None:
     from gpc_studio.app import environment
 
     environment.prepare()
+    environment.repair_compilation_cache()
 
     from gpc_studio.app import cli
 

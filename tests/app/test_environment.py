@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,20 +53,59 @@ def test_has_display(environ, platform, expected):
     assert environment.has_display(environ, platform) is expected
 
 
-def test_jax_compiles_into_the_cache_quietly(tmp_path):
-    program = (
-        "from gpc_studio.app import environment; environment.prepare();"
-        "import jax, jax.numpy as jnp;"
-        "print(jax.jit(lambda x: jnp.sin(x).sum())(jnp.arange(1000.0)))"
-    )
+PROGRAM = (
+    "from gpc_studio.app import environment; environment.prepare();"
+    "environment.repair_compilation_cache();"
+    "import jax, jax.numpy as jnp;"
+    "print(jax.jit(lambda x: jnp.sin(x).sum())(jnp.arange(1000.0)))"
+)
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Runs a small program that compiles; returns what it printed and the folder of the cache."""
     environ = {"XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    outputs = []
-    for _ in range(2):
+
+    def run():
         done = subprocess.run(
-            [sys.executable, "-c", program], env=environ, capture_output=True, text=True,
+            [sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True,
             cwd=Path(__file__).parents[2], check=True,
         )  # fmt: skip
         assert done.stderr == ""
-        outputs.append(done.stdout)
-    assert outputs[0] == outputs[1]
-    assert list((tmp_path / "gpc-studio" / "jax").iterdir())
+        return done.stdout, tmp_path / "gpc-studio" / "jax"
+
+    return run
+
+
+def test_jax_compiles_into_the_cache_quietly(compiled):
+    first, folder = compiled()
+    assert list(folder.iterdir())
+    assert compiled()[0] == first
+
+
+def test_a_kept_program_that_was_cut_off_is_made_anew(compiled):
+    first, folder = compiled()
+    sizes = {path: path.stat().st_size for path in folder.glob("*-cache")}
+    assert sizes
+    for path, size in sizes.items():
+        os.truncate(path, size // 2)
+    assert compiled()[0] == first
+    assert set(folder.glob("*-cache")) == set(sizes)
+    assert all(environment._is_whole(path) for path in sizes)
+
+
+def test_only_new_entries_of_our_own_folder_are_looked_at(tmp_path):
+    environ = {"XDG_CACHE_HOME": str(tmp_path)}
+    environment.use_compilation_cache(environ)
+    folder = Path(environ["JAX_COMPILATION_CACHE_DIR"])
+    folder.mkdir(parents=True)
+    broken = folder / "a-cache"
+    broken.write_bytes(b"half")
+    environment.repair_compilation_cache(environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)})
+    assert broken.exists()
+    environment.repair_compilation_cache(environ)
+    assert not broken.exists()
+    broken.write_bytes(b"half")
+    os.utime(broken, (0, 0))  # from before the last look
+    environment.repair_compilation_cache(environ)
+    assert broken.exists()
