@@ -66,6 +66,8 @@ def command(arguments: Sequence[str]) -> int:
     wanted = tyro.cli(BenchOptions, args=list(arguments), prog="gpc-studio bench")
     if wanted.repeats < 1:
         raise UsageError(f"--repeats: expected a whole number of at least 1, got {wanted.repeats}")
+    if wanted.threads < 0:
+        raise UsageError(f"--threads: expected a whole number of at least 0, got {wanted.threads}")
 
     from rich.console import Console
     from rich.progress import track

@@ -18,9 +18,15 @@ def choose_task(name: str) -> Task:
         UsageError: There is no such task, or the file has a mistake.
     """
     from gpc_studio.scenes import TaskError, load_task
+    from gpc_studio.scenes.registry import is_task_path
 
     try:
-        return load_task(name)
+        task = load_task(name)
+        if is_task_path(name):
+            from gpc_studio.app.defaults import check_defaults
+
+            check_defaults(task)
+        return task
     except TaskError as error:
         raise UsageError(str(error)) from None
 

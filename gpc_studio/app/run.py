@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,21 +99,26 @@ def new_session(settings: RunSettings) -> Session:
 
     Raises:
         OptionError: Values do not go together.
+        UsageError: The task's file has a mistake by now.
     """
     from gpc_studio.app.session import Session
+    from gpc_studio.scenes import TaskError
     from gpc_studio.scenes.registry import is_task_path
 
     run = settings.run
     file = is_task_path(run.task) and not settings.broken
-    session = Session(
-        # A session that is given the file loads it again whenever it is saved.
-        run.task if file else settings.task,
-        run.controller,
-        options=settings.options,
-        weights=settings.weights,
-        paused=run.paused,
-        **vars(settings.session),
-    )
+    try:
+        session = Session(
+            # A session that is given the file loads it again whenever it is saved.
+            run.task if file else settings.task,
+            run.controller,
+            options=settings.options,
+            weights=settings.weights,
+            paused=run.paused,
+            **vars(settings.session),
+        )
+    except TaskError as error:  # saved with a mistake a moment ago
+        raise UsageError(str(error)) from None
     if settings.broken:
         # It tells the mistake in the page, and tries again when the file is saved.
         session.set_task(run.task)
@@ -189,7 +195,12 @@ def _second_pass(
         f" {name}; other choices have other flags.",
         extra=(("config", config_flag, found.config or ""), weights_flag),
     )
-    given = vars(tyro.cli(flags, args=list(arguments), prog="gpc-studio run"))
+    try:
+        given = vars(tyro.cli(flags, args=list(arguments), prog="gpc-studio run"))
+    except SystemExit:
+        if broken:  # a flag may be unknown for this reason alone
+            print(f"gpc-studio: {broken}", file=sys.stderr)
+        raise
     run = updated(run, _only(given, RunOptions))
     if broken and run.headless:
         raise UsageError(broken)

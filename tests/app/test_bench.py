@@ -90,6 +90,7 @@ def test_rows_are_written(tmp_path, monkeypatch, capsys):
     assert "pendulum" in capsys.readouterr().out
 
 
-def test_no_repeats_are_refused():
-    with pytest.raises(UsageError, match="--repeats"):
-        bench.command(["pendulum", "--repeats", "0"])
+@pytest.mark.parametrize(("flag", "value"), [("--repeats", "0"), ("--threads", "-1")])
+def test_nonsense_is_refused(flag, value):
+    with pytest.raises(UsageError, match=flag):
+        bench.command(["pendulum", flag, value])

@@ -169,6 +169,14 @@ def test_a_mistake_in_a_task_file_is_told_and_mended(program, tmp_path):
     assert run.interrupt() == 0
 
 
+def test_a_mistake_in_a_task_file_is_told_beside_a_flag_that_is_unknown_for_it(program, tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("import nothing_of_this_name\n")
+    run = program("--task", str(path), "--weights.own", "2")
+    assert run.end() == 2
+    assert "own.py:1" in run.lines["stderr"][-1]
+
+
 def test_a_mistake_in_a_task_file_ends_a_run_without_page(program, tmp_path):
     path = tmp_path / "own.py"
     path.write_text("import nothing_of_this_name\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpc_studio.app.defaults import check_defaults
 from gpc_studio.app.session.desk import Desk, Request
 from gpc_studio.app.session.messages import MessageBoard, explain
 from gpc_studio.app.session.pilot import MakePlanner, Pilot, PlannerLike
@@ -191,7 +192,11 @@ class Preparation:
         if isinstance(source, Task):
             return source
         self._watch(source)
-        return self._file.load() if self._file is not None else load_task(source)
+        if self._file is None:
+            return load_task(source)
+        task = self._file.load()
+        check_defaults(task)
+        return task
 
     def _watch(self, source: str | Path) -> None:
         """Watches the file of a task; a built-in task has none that changes."""

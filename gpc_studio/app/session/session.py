@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
+from gpc_studio.app.defaults import check_defaults
 from gpc_studio.app.mujoco_log import keep_mujoco_quiet
 from gpc_studio.app.session.checks import check_choice, check_vector
 from gpc_studio.app.session.desk import Desk, SessionOptions
@@ -91,6 +92,7 @@ class Session:
         elif is_task_path(task):
             file = TaskFile(task)
             loaded = file.load()
+            check_defaults(loaded)
         else:
             loaded = load_task(task)
         self._desk = Desk(

@@ -7,6 +7,8 @@ import textwrap
 import pytest
 from world import until
 
+from gpc_studio.app.choice import choose_task
+from gpc_studio.app.errors import UsageError
 from gpc_studio.app.session import Session, SessionError
 from gpc_studio.scenes import TaskError
 
@@ -87,6 +89,32 @@ def test_a_mistake_is_told_and_repaired(file, factory):
         file.write_text(source(title="Repaired"))
         until(lambda: session.snapshot.task.title == "Repaired")
         assert session.snapshot.weights["speed"] == 4.0
+
+
+@pytest.mark.parametrize(
+    ("defaults", "problem"),
+    [
+        ("{'*': {'samples': 8}, 'mpi': {}}", "got 'mpi'"),
+        ("{'samples': 8}", "got 'samples'"),
+        ("{'mppi': 8}", "mppi: expected a dict of option values"),
+        ("{'*': {'sampels': 8}}", "sampels"),
+        ("{'*': {},\n 'mppi': {'samples': 1}}", "samples: expected a whole number from 2"),
+    ],
+)
+def test_a_mistake_in_the_defaults_is_told_with_its_line(file, factory, defaults, problem):
+    wrong = source().replace("mjcf", f"defaults = {defaults}\n    mjcf")
+    line = 8 + defaults.count("\n")
+    file.write_text(wrong)
+    with pytest.raises(TaskError, match=rf"mine\.py:{line}: .*{problem}"):
+        Session(file)
+    with pytest.raises(UsageError, match=rf"mine\.py:{line}: .*{problem}"):
+        choose_task(str(file))
+    file.write_text(source())
+    with Session(file, make_planner=factory) as session:
+        session.wait_ready()
+        file.write_text(wrong)
+        until(lambda: session.snapshot.messages)
+        assert f"mine.py:{line}: " in session.snapshot.messages[-1].text
 
 
 def test_a_file_with_a_mistake_is_taken_once_it_is_repaired(file, new_session):
