@@ -95,7 +95,7 @@ class Task(ABC):
         name: Identifier, also the folder in `scenes/`.
         title: Name that people see.
         summary: One line.
-        mjcf: Model file; a relative path is taken from the file that defines the class.
+        mjcf: Model file; a relative path is taken from the file of the class that says it.
         weights: Weight of every cost term, running and terminal, in display order.
         traces: Names of `framepos` sensors whose paths are drawn.
         goal: The goal that a user can move, or None.
@@ -174,7 +174,16 @@ class Task(ABC):
     @cached_property
     def model_path(self) -> Path:
         """Absolute path of the MJCF file."""
-        return Path(inspect.getfile(type(self))).resolve().parent / self.mjcf
+        owner = next((c for c in type(self).__mro__ if "mjcf" in vars(c)), type(self))
+        return Path(inspect.getfile(owner)).resolve().parent / self.mjcf
+
+    @property
+    def source_path(self) -> Path | None:
+        """Absolute path of the Python file of the class; None if typed into an interpreter."""
+        try:
+            return Path(inspect.getfile(type(self))).resolve()
+        except (TypeError, OSError):
+            return None
 
     @property
     def dt(self) -> float:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -24,6 +25,14 @@ FAR_FROM_GOAL = {
     "double_cart_pole": [0.0, np.pi, np.pi],
     "push_t": [0.3, 0.3, 0.0, 0.0, np.pi / 4 + 0.5],
 }
+
+
+def test_a_task_that_builds_on_another_keeps_its_model():
+    class Heavier(task_class("pendulum")):
+        name = "heavier"
+
+    assert Heavier().model_path == load_task("pendulum").model_path
+    assert Heavier().source_path == Path(__file__).resolve()
 
 
 @pytest.fixture(params=task_names())

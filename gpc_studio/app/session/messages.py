@@ -6,9 +6,14 @@ import logging
 import threading
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gpc_studio.app.session.snapshot import Message
+from gpc_studio.controllers.plan import Plan
+from gpc_studio.scenes.task import Task
 
 LEVELS = ("info", "warning", "error")
 
@@ -45,19 +50,40 @@ class MessageBoard:
         return message
 
 
-def explain(error: BaseException, near: Path | None = None) -> str:
+def about_costs(plan: Plan, terms: Sequence[str]) -> str:
+    """What to say of a plan whose samples all cost infinity; nothing of any other.
+
+    Args:
+        plan: Plan of one episode.
+        terms: Names of the cost terms.
+    """
+    if np.isfinite(plan.cost).any():
+        return ""
+    finite = np.isfinite(plan.cost_terms).any(axis=0)
+    names = [name for name, known in zip(terms, finite, strict=True) if not known]
+    if names:
+        why = f"cost term {', '.join(names)} is not finite in any of them"
+        advice = "Correct the term, or go back to a state where it is defined."
+    else:
+        why = "the simulation diverges in all of them"
+        advice = "A shorter horizon, less noise or a smaller time step of the model may help."
+    return f"None of the {len(plan.cost)} samples has a finite cost: {why}. {advice}"
+
+
+def explain(error: BaseException, task: Task | None = None) -> str:
     """One line about an exception: its type, its text and the line that raised it.
 
     Args:
         error: The exception.
-        near: A folder whose files a person is likely to be working on; the innermost line inside
-            it is named rather than the innermost line of all.
+        task: A task whose file a person is likely to be working on: the innermost line in its
+            folder is named rather than the innermost line of all.
     """
     _log.debug("caught", exc_info=error)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    if near is not None:
-        inside = [frame for frame in frames if Path(frame.filename).is_relative_to(near)]
+    path = None if task is None else task.source_path
+    if path is not None:
+        inside = [f for f in frames if Path(f.filename).is_relative_to(path.parent)]
         frames = inside or frames
     if not frames:
         return text

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 
 from gpc_studio.app.session.desk import Desk
 from gpc_studio.app.session.episode import Episode
-from gpc_studio.app.session.messages import MessageBoard, explain
+from gpc_studio.app.session.messages import MessageBoard, about_costs, explain
 from gpc_studio.app.session.motion import Motion
 from gpc_studio.app.session.picture import picture
 from gpc_studio.app.session.pilot import Outcome
@@ -21,6 +21,7 @@ from gpc_studio.app.session.preparation import Prepared
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.session.timing import Pacer
 from gpc_studio.app.session.waiters import SessionError, Waiter, Waiters
+from gpc_studio.controllers.plan import Plan
 
 PUBLISH_SECONDS = 1.0 / 60.0
 BATCH_SECONDS = 0.004  # wall time after which commands are looked at
@@ -57,7 +58,7 @@ class PlantThread:
         self._stopping = self._started = self._closed = False
         self._gate = threading.Lock()  # for `_closed`: nothing comes in after the last look
         self._urgent, self._published_at = True, 0.0
-        self._trouble = ""
+        self._trouble, self._told = "", (0, "")
         self.snapshot = self._picture(0)
 
     # Used by other threads.
@@ -307,11 +308,13 @@ class PlantThread:
         first = episode.plan is None
         error = episode.deliver(outcome)
         if error is not None:
-            text = explain(error, episode.plant.task.model_path.parent)
+            text = explain(error, episode.plant.task)
             self._stop_for(
                 f"{outcome.job.pilot.controller} failed",
                 f"{text}. Resume or Reset tries again; or take another controller.",
             )
+        elif episode.plan is outcome.plan and outcome.plan is not None:
+            self._tell_about_costs(outcome.plan)
         if first or not self.motion.advancing:
             self._urgent = True
 
@@ -388,9 +391,17 @@ class PlantThread:
         self._waiters.fail(f"{title}. {text}")
         self._urgent = True
 
+    def _tell_about_costs(self, plan: Plan) -> None:
+        """Says why the controller does nothing, once in an epoch."""
+        text = about_costs(plan, tuple(self.episode.plant.task.weights))
+        if text and (self.episode.epoch, text) != self._told:
+            self._told = (self.episode.epoch, text)
+            self._messages.post("warning", "There is no telling which plan is good", text)
+            self._urgent = True
+
     def _survive(self, error: Exception) -> None:
         """An exception that nobody else took: from the task's own code, as a rule."""
-        text = explain(error, self.episode.plant.task.model_path.parent)
+        text = explain(error, self.episode.plant.task)
         if text != self._trouble:
             self._trouble = text
             self._stop_for(

@@ -231,8 +231,7 @@ class Preparation:
         if isinstance(error, TaskError):
             problem, advice = str(error), "Correct and save the file: it is loaded again."
         else:
-            near = None if request.task is None else request.task.model_path.parent
-            problem = explain(error, near)
+            problem = explain(error, request.task)
             advice = "Choose another value, controller or task."
         title = f"Cannot prepare {request.title} with {request.controller}"
         self._give_up(request.number, title, problem, advice).result()

@@ -90,6 +90,22 @@ def test_a_plan_that_is_not_finite_is_refused(new_session, factory):
         until(lambda: not session.snapshot.paused)
 
 
+def test_costs_that_are_not_finite_are_told_once(new_session, factory):
+    with new_session() as session:
+        session.wait_ready()
+        factory.lost = "distance"
+        until(lambda: session.snapshot.messages)
+        until(lambda: session.snapshot.state.time > 1.0)
+        (message,) = session.snapshot.messages
+        assert message.level == "warning"
+        assert "None of the 8 samples has a finite cost: cost term distance is" in message.text
+        assert not session.snapshot.paused
+        factory.lost = "rollouts"
+        session.reset()
+        until(lambda: len(session.snapshot.messages) == 2)
+        assert "the simulation diverges in all of them" in session.snapshot.messages[-1].text
+
+
 class FragileTask(CartTask):
     """Its motor becomes absurd, or its success test breaks, when told to."""
 

@@ -85,12 +85,14 @@ class FakeMemory(NamedTuple):
 class Factory:
     """Makes fake planners and knows all about them.
 
-    `fail` raises at the next plans, `nan` makes plans that are not finite, `delay` is the time of a
-    plan, `compile_delay` that of a compilation, `refuse` holds sample counts that cannot compile.
+    `fail` raises at the next plans, `nan` makes plans that are not finite, `lost` costs that
+    are not because of the term named or of the "rollouts", `delay` is the time of a plan,
+    `compile_delay` that of a compilation, `refuse` holds sample counts that cannot compile.
     """
 
     fail: bool = False
     nan: bool = False
+    lost: str = ""
     delay: float = 0.0
     compile_delay: float = 0.0
     refuse: set = field(default_factory=set)
@@ -164,6 +166,10 @@ class FakePlanner:
         force = np.clip(8 * gain * (goal - x) - 3 * v + generator.normal(0, 0.1), -5, 5)
         controls = np.full((steps, 1), np.nan if factory.nan else force)
         cost = np.abs(generator.normal(size=samples)) + (goal - x) ** 2
+        terms = np.stack([cost] * len(self.task.weights), axis=1)
+        if factory.lost:
+            cost = np.full(samples, np.inf)
+            terms[:, [name == factory.lost for name in self.task.weights]] = np.nan
         knots = np.full((samples, options.knots, 1), force)
         plan = Plan(
             time=state.time[0],
@@ -171,7 +177,7 @@ class FakePlanner:
             knots=knots,
             source=np.ones(samples, int),
             cost=cost,
-            cost_terms=np.stack([cost] * len(self.task.weights), axis=1),
+            cost_terms=terms,
             weight=np.full(samples, 1 / samples),
             domain_cost=cost[None],
             mean=knots[0],
