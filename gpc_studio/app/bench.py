@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import statistics
 import time
@@ -74,16 +75,16 @@ def command(arguments: Sequence[str]) -> int:
 
     from gpc_studio.scenes import task_names
 
+    from gpc_studio.app.evaluate.results import only_writer, versions, write_json
+
     tasks = [choose_task(name) for name in wanted.tasks or task_names()]
     found = [case for task in tasks for case in cases(task, wanted.controller)]
     rows = []
-    for case in track(found, "measuring", console=Console(stderr=True)):
-        rows.append(measure(case, wanted.repeats, wanted.threads))
-        if wanted.out is not None:
-            from gpc_studio.app.evaluate.results import versions, write_json
-
-            wanted.out.parent.mkdir(parents=True, exist_ok=True)
-            write_json(wanted.out, {"versions": versions(), "rows": rows})
+    with only_writer(wanted.out) if wanted.out is not None else contextlib.nullcontext():
+        for case in track(found, "measuring", console=Console(stderr=True)):
+            rows.append(measure(case, wanted.repeats, wanted.threads))
+            if wanted.out is not None:
+                write_json(wanted.out, {"versions": versions(), "rows": rows})
     Console().print(_table(rows, wanted.controller))
     return 0
 

@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import jax
 import mujoco
@@ -20,6 +21,7 @@ from gpc_studio.app.evaluate.command import (
 )
 from gpc_studio.app.evaluate.episodes import EpisodeRun, LockStep
 from gpc_studio.app.evaluate.plant import Plant, one_state
+from gpc_studio.app.evaluate.results import only_writer
 from gpc_studio.app.evaluate.starts import (
     EpisodeStart,
     episode_seed,
@@ -257,6 +259,13 @@ def test_other_settings_are_not_mixed_in(wanted, change, named):
     assert content["command"] == "third"
 
 
+def test_two_evaluations_do_not_write_one_file(wanted):
+    with only_writer(wanted.out), pytest.raises(UsageError, match="another evaluation"):
+        evaluate(wanted, "second")
+    evaluate(replace(wanted, episodes=1), "third")
+    assert list(wanted.out.parent.glob(".*")) == []
+
+
 def test_a_file_of_something_else_is_refused(wanted):
     wanted.out.write_text('{"rows": 3}')
     with pytest.raises(UsageError, match="not a results file"):
@@ -368,6 +377,7 @@ def test_final_cost_is_the_running_cost_at_the_end(tmp_path):
         ({"episodes": 0}, "--episodes"),
         ({"jobs": 0}, "--jobs"),
         ({"seed": -1}, "--seed"),
+        ({"out": Path(__file__) / "out.json"}, "give another file with --out"),
     ],
 )
 def test_mistakes_are_told(wanted, change, message):

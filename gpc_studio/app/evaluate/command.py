@@ -114,11 +114,14 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
     starts, shared = _starts(wanted, task)
     path = wanted.out or Path("results") / f"evaluate_{task.name}_seed{wanted.seed}.json"
 
-    from gpc_studio.app.evaluate.results import ResultsFile
+    from gpc_studio.app.evaluate.results import ResultsFile, only_writer
 
     shared |= {"weights": weights, "batch": wanted.batch, "task_source": task_digest(task)}
-    results = ResultsFile(path, task.name, typed, shared, episodes=len(starts), fresh=wanted.fresh)
-    _run(wanted, results, options, weights, starts)
+    with only_writer(path):
+        results = ResultsFile(
+            path, task.name, typed, shared, episodes=len(starts), fresh=wanted.fresh
+        )
+        _run(wanted, results, options, weights, starts)
     return results.content
 
 

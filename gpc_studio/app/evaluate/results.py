@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,6 @@ class ResultsFile:
 
     def save(self) -> None:
         """Writes the file in one piece: it is the old one or the new one, never a part."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, self.content)
 
     def row(self, controller: str) -> dict[str, Any]:
@@ -131,6 +132,36 @@ class ResultsFile:
         row["episodes"] = [e for e in ordered if e["index"] < self._episodes]
         row["further_episodes"] = [e for e in ordered if e["index"] >= self._episodes]
         row.update(_figures(row["episodes"]))
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keeps other programs from writing the same results, of which the last would win; makes the
+    folder.
+
+    Raises:
+        UsageError: Another evaluation is at it, or nobody may write there.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = lock.open("w")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror or error}: give another file with --out"
+        ) from None
+    with opened as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{path}: another evaluation is writing it: wait for its end, or give another file"
+                " with --out"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
