@@ -136,8 +136,7 @@ class ResultsFile:
 
 @contextlib.contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Keeps other programs from writing the same results, of which the last would win; makes the
-    folder.
+    """Makes the folder, and keeps others from writing the same file, of whom the last would win.
 
     Raises:
         UsageError: Another evaluation is at it, or nobody may write there.
