@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -161,11 +161,16 @@ def updated(options: T, changes: Mapping[str, object]) -> T:
     checked = {}
     for name, value in changes.items():
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(name, known)
             raise OptionError(str(name), f"an option of {type(options).__name__}{hint}", value)
         checked[name] = known[name].check(value)
     return dataclasses.replace(options, **checked)  # pyright: ignore[reportArgumentType]
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """` (did you mean cem?)` when a known name is near, else nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def number_text(value: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpc_studio.app.errors import UsageError, did_you_mean
+from gpc_studio.app.errors import UsageError
+from gpc_studio.options import did_you_mean
 
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gpc_studio.app.errors import UsageError, did_you_mean
-from gpc_studio.options import OptionError
+from gpc_studio.app.errors import UsageError
+from gpc_studio.options import OptionError, did_you_mean
 
 
 @dataclass(frozen=True)

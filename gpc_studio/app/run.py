@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from gpc_studio.app.arguments import flags_type, weight_options
 from gpc_studio.app.choice import choose_controller, choose_task
-from gpc_studio.app.errors import UsageError, did_you_mean
-from gpc_studio.options import Option, OptionError, describe, option, updated
+from gpc_studio.app.errors import UsageError
+from gpc_studio.options import OptionError, describe, did_you_mean, option, updated
 
 if TYPE_CHECKING:
     from gpc_studio.app.session import Session, SessionOptions
@@ -172,6 +172,7 @@ def _second_pass(
     import tyro
 
     from gpc_studio.app.session import SessionOptions
+    from gpc_studio.app.session.checks import check_weights
 
     plain = {key: value for key, value in config.items() if key not in _MAPPINGS}
     run = updated(RunOptions(), _only(plain, RunOptions))
@@ -179,7 +180,8 @@ def _second_pass(
     task, broken = _load(found.task or run.task)
     name = found.controller or run.controller
     options = updated(choose_controller(task, name), config.get("options", {}))
-    weights = _checked_weights(task, {} if broken else config.get("weights", {}))
+    changes = {} if broken else config.get("weights", {})
+    weights = task.default_weights() | check_weights(task, changes)
 
     weight_flags = weight_options(task.weights)
     weights_type = flags_type("Weights", weight_flags.values(), weights)
@@ -229,17 +231,6 @@ def _load(name: str) -> tuple[Task, str]:
 def _only(values: Mapping[str, Any], options_type: type) -> dict[str, Any]:
     """Those of `values` that are options of a type."""
     return {name: values[name] for name in describe(options_type) if name in values}
-
-
-def _checked_weights(task: Task, changes: Mapping[str, object]) -> dict[str, float]:
-    known: dict[str, Option] = weight_options(task.weights)
-    weights = task.default_weights()
-    for name, value in changes.items():
-        if name not in known:
-            hint = did_you_mean(str(name), known)
-            raise OptionError(f"weights.{name}", f"a cost term of {task.name}{hint}", value)
-        weights[name] = known[name].check(value)
-    return weights
 
 
 def _import_quietly(module: str) -> None:

@@ -6,7 +6,6 @@ that the caller names, adds a controller; there is no other list.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gpc_studio.controllers.options import PlanningOptions
-from gpc_studio.options import OptionError, describe, updated
+from gpc_studio.options import OptionError, describe, did_you_mean, updated
 
 if TYPE_CHECKING:
     from gpc_studio.controllers.rules.base import Rule
@@ -80,8 +79,7 @@ def controller(name: str, *packages: str) -> ControllerSpec:
     """
     known = controllers(*packages)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(name, known)
         raise KeyError(f"no controller {name!r}{hint}; there are {', '.join(known)}")
     return known[name]
 

@@ -1,0 +1,1 @@
+"""What is learned: networks, generative samplers, checkpoints, training loops."""

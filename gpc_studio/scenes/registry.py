@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
 from pathlib import Path
 
+from gpc_studio.options import did_you_mean
 from gpc_studio.scenes.errors import TaskError
 from gpc_studio.scenes.task import Task
 
@@ -25,8 +25,7 @@ def task_class(name: str) -> type[Task]:
     """
     names = task_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, names)
         raise TaskError(
             f"no task {name!r}: expected one of {', '.join(names)}, or the path of a .py file{hint}"
         )

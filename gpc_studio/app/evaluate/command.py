@@ -16,8 +16,8 @@ import tyro
 
 from gpc_studio.app.arguments import parse_text, settings, weight_options
 from gpc_studio.app.choice import choose_controller, choose_task
-from gpc_studio.app.errors import UsageError, did_you_mean
-from gpc_studio.options import OptionError, describe, updated
+from gpc_studio.app.errors import UsageError
+from gpc_studio.options import OptionError, describe, did_you_mean, updated
 
 if TYPE_CHECKING:
     from gpc_studio.app.evaluate.results import ResultsFile

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpc_studio.app.errors import UsageError, did_you_mean
+from gpc_studio.app.errors import UsageError
+from gpc_studio.options import did_you_mean
 from gpc_studio.scenes.state import InitialState
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpc_studio.app.arguments import weight_options
 from gpc_studio.controllers.options import PlanningOptions
-from gpc_studio.options import Option, OptionError
+from gpc_studio.options import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from gpc_studio.scenes.task import Task
@@ -25,8 +25,7 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     """
     if isinstance(value, str) and value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = did_you_mean(value, choices) if isinstance(value, str) else ""
     raise OptionError(name, "one of " + ", ".join(choices) + hint, value)
 
 
@@ -75,18 +74,12 @@ def check_weights(task: Task, changes: Mapping[str, object]) -> dict[str, float]
     Raises:
         OptionError: A term is unknown, or a weight is not acceptable.
     """
-    checked = {}
+    known = weight_options(task.weights)
     for name, value in changes.items():
-        weight = task.weights.get(name)
-        if weight is None:
-            near = difflib.get_close_matches(str(name), task.weights, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+        if name not in known:
+            hint = did_you_mean(name, known)
             raise OptionError(str(name), f"a cost term of {task.title}{hint}", value)
-        declared = Option(
-            name=name, kind=float, default=weight.default, min=weight.min, max=weight.max
-        )
-        checked[name] = declared.check(value)
-    return checked
+    return {name: known[name].check(value) for name, value in changes.items()}
 
 
 def check_size(task: Task, options: PlanningOptions) -> None:
