@@ -100,6 +100,7 @@ def test_pause_step_resume_rewind(page, session):
     before = float(session.snapshot.state.time)
     page.button("Step").click()
     page.wait(lambda: float(session.snapshot.state.time) > before, "a step")
+    page.page.wait_for_timeout(500)
     assert session.snapshot.paused
     stepped = float(session.snapshot.state.time)
     assert stepped - before == pytest.approx(1 / 20, abs=0.011)
@@ -202,6 +203,16 @@ def test_another_task_brings_its_world(page, session):
     assert moves(session, page)
 
 
+def test_goal_handle_is_upright_after_tasks_were_changed(page, session):
+    for task in ("pendulum", "cart_pole"):
+        page.choose("Task", task)
+        page.wait(lambda task=task: session.snapshot.task.name == task, task, 60.0)
+        page.wait(lambda task=task: session.snapshot.plan is not None, "a plan", 60.0)
+        page.wait(lambda: page.node("/goal/0"), "the handle")
+        page.page.wait_for_timeout(500)
+    np.testing.assert_allclose(np.abs(page.orientation("/goal/0")), [0, 0, 0, 1], atol=1e-6)
+
+
 def test_goal_dragged_and_the_plan_follows(page, session):
     # In lock-step the world waits for every plan, so that a busy machine controls as well.
     session.set_mode("lock-step")
@@ -280,6 +291,16 @@ def test_chart_tabs(page, session, tab, titles):
     page.wait(lambda: all(all(chart["ticks"]) for chart in page.charts()), "ticks on both axes")
 
 
+def test_charts_opened_while_paused_are_complete(page, session):
+    page.wait(lambda: session.snapshot.state.time > 0.5, "some plans")
+    session.pause()
+    page.wait(lambda: page.button("Resume").count() == 1, "pause")
+    for tab in ("Plan", "Samples", "Timing"):
+        page.tab(tab)
+        page.wait(lambda: len(page.charts()) > 0, "charts")
+        page.wait(lambda: all(all(chart["ticks"]) for chart in page.charts()), "ticks")
+
+
 def test_two_browsers_and_leaving(studio, page, session, pages):
     other = pages(studio[1].url)
     page.front().set_number("Speed", 0.7)
@@ -331,7 +352,9 @@ def test_nothing_overlaps(page, session, dark):
             for b in shown[i + 1 :]:
                 width = min(a["right"], b["right"]) - max(a["left"], b["left"])
                 height = min(a["bottom"], b["bottom"]) - max(a["top"], b["top"])
-                assert min(width, height) < 2.0, (tab, a, b)
+                assert min(width, height) < 2.0, (
+                    f"{tab}: {a['text']!r} at {a}, {b['text']!r} at {b}"
+                )
     if not dark:
         page.press("d")
         page.wait(lambda: page.page.locator("[data-mantine-color-scheme=dark]").count() > 0, "dark")

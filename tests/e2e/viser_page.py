@@ -88,10 +88,16 @@ class ViserPage:
         )
 
     def set_number(self, label: str, value: float) -> None:
-        """Types a number into a control."""
+        """Types a number into a control, key by key as a person does.
+
+        The client's number box now and then ignores a value that is put there all at once.
+        """
         box = self.control(label)
-        box.fill(str(value))
+        box.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(str(value), delay=40)
         box.press("Enter")
+        box.blur()
 
     def choose(self, label: str, choice: str) -> None:
         """Picks from a dropdown."""
@@ -129,16 +135,21 @@ class ViserPage:
     # --- 3-D ----------------------------------------------------------------------------------
 
     def node(self, name: str):
-        """A scene node by its name, or None."""
-        return self.page.evaluate(
-            "name => { const s = window.__viserSceneTree && window.__viserSceneTree.getState();"
-            " return s && s[name] ? name : null; }",
-            name,
-        )
+        """The full name of the scene node whose name ends like this, or None."""
+        return next((full for full in self.nodes() if full.endswith(name)), None)
 
     def nodes(self) -> list[str]:
         """Names of all scene nodes."""
-        return self.page.evaluate("() => Object.keys(window.__viserSceneTree.getState())")
+        return self.page.evaluate(
+            "() => window.__viserSceneTree ? Object.keys(window.__viserSceneTree.getState()) : []"
+        )
+
+    def orientation(self, name: str) -> list[float]:
+        """Orientation xyzw of a scene node as the page draws it, by the end of its name."""
+        return self.page.evaluate(
+            "name => window.__viserMutable.nodeRefFromName[name].quaternion.toArray()",
+            self.node(name),
+        )
 
     def pixel(self, point) -> tuple[float, float]:
         """Where a point of the world is on the page, pixels."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 0.6
 """How long a control that a person has just moved is left alone. A page sends at most every 50 ms
 and the session answers within a frame, so an older value never fights a finger."""
+
+TYPING_SECONDS = 1.2
+"""How long a number that is refused may stand: the next digit may make it acceptable."""
 
 Apply = Callable[[Any], None]
 """Hands a new value to the session; raises `ValueError` when it is refused."""
@@ -34,14 +38,15 @@ class Control:
         """Watches `handle`; `apply` must return at once, it runs on the server's event loop."""
         self.handle = handle
         self._apply = apply
-        self._touched = -GRACE_SECONDS
+        self._left_alone_until = 0.0
+        self._moves = 0
         self._true_value = handle.value
         handle.on_update(self._changed)
 
     def show(self, value: Any) -> None:
         """Shows the session's value, without sending it back to the session."""
         self._true_value = value
-        if time.monotonic() - self._touched >= GRACE_SECONDS:
+        if time.monotonic() >= self._left_alone_until:
             self._write(value)
 
     def _write(self, value: Any) -> None:
@@ -51,27 +56,41 @@ class Control:
     async def _changed(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None:  # Written by `show`.
             return
-        self._touched = time.monotonic()
-        accepted = await refusals_shown(event.client, lambda: self._apply(self.handle.value))
-        if not accepted:
-            self._touched = -GRACE_SECONDS
+        self._moves = move = self._moves + 1
+        self._left_alone_until = time.monotonic() + GRACE_SECONDS
+        problem = refusal(lambda: self._apply(self.handle.value))
+        if problem is None:
+            return
+        if not isinstance(self.handle.value, (bool, str)):
+            # A number is typed digit by digit: 0 on the way to 0.5 is no mistake yet.
+            self._left_alone_until += TYPING_SECONDS
+            await asyncio.sleep(TYPING_SECONDS)
+        if move == self._moves:
+            show_refusal(event.client, problem)
+            self._left_alone_until = 0.0
             self._write(self._true_value)
 
 
-async def refusals_shown(client: viser.ClientHandle, command: Callable[[], Any]) -> bool:
-    """Runs a session command for one page; shows that page why it was refused, if it was.
-
-    Returns:
-        Whether the command was accepted.
-    """
+def refusal(command: Callable[[], Any]) -> Exception | None:
+    """Runs a session command; returns why it was refused, or None if it was not."""
     try:
-        result = command()
-        if isinstance(result, Awaitable):
-            await result
+        command()
     except (ValueError, LookupError, TypeError, OSError) as error:
-        client.add_notification("Not possible", str(error), color="orange", auto_close_seconds=8.0)
-        return False
-    return True
+        return error
+    return None
+
+
+def show_refusal(client: viser.ClientHandle, problem: Exception) -> None:
+    """Tells one page why its command was refused."""
+    text = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
+    client.add_notification("Not possible", text, color="orange", auto_close_seconds=8.0)
+
+
+def run_for(client: viser.ClientHandle, command: Callable[[], Any]) -> None:
+    """Runs a session command for one page, which is told if it is refused."""
+    problem = refusal(command)
+    if problem is not None:
+        show_refusal(client, problem)
 
 
 def on_click(button: viser.GuiButtonHandle, command: Callable[[], Any]) -> viser.GuiButtonHandle:
@@ -79,7 +98,7 @@ def on_click(button: viser.GuiButtonHandle, command: Callable[[], Any]) -> viser
 
     async def clicked(event: viser.GuiEvent[Any]) -> None:
         if event.client is not None:
-            await refusals_shown(event.client, command)
+            run_for(event.client, command)
 
     button.on_click(clicked)
     return button

@@ -63,6 +63,7 @@ class WebFrontend:
         self._thread = threading.Thread(target=self._run, name="web-frontend", daemon=True)
         self._page = Page(self._viser, session, dark=dark)
         self._view: SceneView | None = None
+        self._views = 0
         self._drawn = -1
         self._failures: set[str] = set()
         self._viser.on_client_connect(self._welcome)
@@ -76,6 +77,11 @@ class WebFrontend:
     def port(self) -> int:
         """Port that the server listens on."""
         return self._server.port
+
+    @property
+    def _prefix(self) -> str:
+        """Start of the names of the view's nodes."""
+        return f"/view{self._views}"
 
     def start(self) -> WebFrontend:
         """Starts showing the session."""
@@ -132,14 +138,20 @@ class WebFrontend:
         """Builds the world of another task and brings every browser before it."""
         if self._view is not None:
             self._view.remove()
+            self._viser.scene.remove_by_name(self._prefix)
             self._view = None
+        # A page that gets a new node under the name of an old one keeps the old one's pose, unless
+        # it is told another; so no name is given twice.
+        self._views += 1
         session = self._session
         callbacks = SceneCallbacks(
             on_goal=self._guarded(session.set_goal),
             on_push=self._guarded(session.push),
             on_release=self._guarded(session.release_push),
         )
-        view = SceneView(self._viser, snapshot.task, callbacks, dark=self._page.view.dark)
+        view = SceneView(
+            self._viser, snapshot.task, callbacks, self._prefix, dark=self._page.view.dark
+        )
         view.set_initial_camera()
         self._view = view
         for client in self._viser.get_clients().values():

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -103,9 +103,8 @@ class Access:
         }
         if self.token is not None and _token_in_url(request) is not None:
             # The page's websocket has no query string, but it does send the page's cookies.
-            headers["Set-Cookie"] = (
-                f"{self.cookie_name}={self.token}; Path=/; HttpOnly; SameSite=Strict"
-            )
+            value = quote(self.token, safe="")
+            headers["Set-Cookie"] = f"{self.cookie_name}={value}; Path=/; HttpOnly; SameSite=Strict"
         return headers
 
     def _has_token(self, request: Request) -> bool:
@@ -122,7 +121,7 @@ class Access:
             except CookieError:
                 continue
             if morsel is not None:
-                return morsel.value
+                return unquote(morsel.value)
         return None
 
 

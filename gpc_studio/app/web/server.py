@@ -6,10 +6,10 @@ import errno
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from gpc_studio.app.web.security import (
     MAX_MESSAGE_BYTES,
@@ -21,11 +21,10 @@ from gpc_studio.app.web.security import (
 
 if TYPE_CHECKING:
     import viser
-    from websockets.asyncio.server import ServerConnection
+    from websockets.asyncio.server import Server, ServerConnection
     from websockets.http11 import Request, Response
 
 _CONSTRUCTION = threading.Lock()
-_STOP_TIMEOUT = 2.0
 
 
 class ServerError(RuntimeError):
@@ -60,7 +59,7 @@ class WebServer:
         self.token = token or (None if local else secrets.token_urlsafe(24))
         access = Access(self.port, self.token, any_host=not local)
         try:
-            self.viser = _start_viser(host, listener, access)
+            self.viser, self._connections = _start_viser(host, listener, access)
         except BaseException:
             listener.close()
             raise
@@ -72,7 +71,7 @@ class WebServer:
         name = "localhost" if wildcard or is_loopback(self.host) else self.host
         if ":" in name:
             name = f"[{name}]"
-        return f"http://{name}:{self.port}" + (f"/?token={self.token}" if self.token else "")
+        return f"http://{name}:{self.port}" + (f"/?token={quote(self.token)}" if self.token else "")
 
     def stop(self) -> None:
         """Disconnects all browsers and stops listening."""
@@ -83,15 +82,16 @@ class WebServer:
             return
 
         def abort() -> None:
-            # A closing handshake waits for the page, which may be busy drawing.
-            for connection in tuple(websocket_server._live_connections.values()):
+            # The library would shake hands with every page first, and a page may be busy drawing;
+            # it would also wait for sockets that a browser has opened in advance, but not used.
+            # Listening ends in the same turn of the loop, or the pages would be back at once.
+            assert websocket_server._stop_event is not None
+            websocket_server._stop_event.set()
+            for connection in tuple(self._connections.handlers):
                 connection.transport.abort()
 
         with _quiet():
             loop.call_soon_threadsafe(abort)
-            deadline = time.monotonic() + _STOP_TIMEOUT
-            while websocket_server._live_connections and time.monotonic() < deadline:
-                time.sleep(0.01)
             self.viser.stop()
 
 
@@ -123,8 +123,13 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port} ({error}): choose another with --host or --port"
 
 
-def _start_viser(host: str, listener: socket.socket, access: Access) -> viser.ViserServer:
+def _start_viser(
+    host: str, listener: socket.socket, access: Access
+) -> tuple[viser.ViserServer, Server]:
     """Starts viser on `listener`, with `access` between it and the network.
+
+    Returns:
+        viser's server, and the library's server below it.
 
     viser builds its websocket server itself and hands none of that library's hooks through. So
     the library's `serve` is exchanged while viser starts, for the one call that viser's worker
@@ -134,19 +139,20 @@ def _start_viser(host: str, listener: socket.socket, access: Access) -> viser.Vi
     import websockets.asyncio.server as library
 
     original = library.serve
-    guarded = []
+    guarded: list[Server] = []
 
     def serve(handler: Any, *args: Any, **options: Any) -> Any:
         page = options.get("process_request")
         if page is None or getattr(page, "__module__", None) != "viser.infra._infra":
             return original(handler, *args, **options)
-        guarded.append(True)
         options |= {
             "process_request": _guarded_requests(page, access),
             "max_size": MAX_MESSAGE_BYTES,
             "sock": listener,
         }
-        return original(_guarded_messages(handler), **options)
+        serving = original(_guarded_messages(handler), **options)
+        guarded.append(serving.server)
+        return serving
 
     with _CONSTRUCTION, _quiet():
         library.serve = serve  # pyright: ignore[reportAttributeAccessIssue]
@@ -161,7 +167,7 @@ def _start_viser(host: str, listener: socket.socket, access: Access) -> viser.Vi
             "cannot be checked: install the version in constraints.txt"
         )
     server.request_share_url = lambda verbose=True: None
-    return server
+    return server, guarded[0]
 
 
 def _guarded_requests(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpc_studio.app.web.controls import refusals_shown
+from gpc_studio.app.web.controls import run_for
 from gpc_studio.app.web.panels.session import step
 from gpc_studio.controllers.registry import controller_names
 
@@ -63,7 +63,7 @@ def add_shortcuts(gui: viser.GuiApi, entries: tuple[Shortcut, ...]) -> None:
 def _triggered(command: Callable[[], Any]) -> Callable[[viser.CommandEvent], Any]:
     async def triggered(event: viser.CommandEvent) -> None:
         if event.client is not None:
-            await refusals_shown(event.client, command)
+            run_for(event.client, command)
 
     return triggered
 

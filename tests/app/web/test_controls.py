@@ -51,6 +51,7 @@ def gui():
 
 @pytest.fixture
 def now(monkeypatch):
+    monkeypatch.setattr(controls, "TYPING_SECONDS", 0.0)
     clock = SimpleNamespace(time=1000.0)
     monkeypatch.setattr(controls.time, "monotonic", lambda: clock.time)
     return clock
@@ -129,6 +130,35 @@ def test_older_value_does_not_fight_a_moving_finger(gui, now):
     now.time += controls.GRACE_SECONDS + 0.01
     control.show(58)
     assert control.handle.value == 58
+
+
+def test_number_on_the_way_to_an_acceptable_one_is_no_mistake(gui, monkeypatch):
+    monkeypatch.setattr(controls, "TYPING_SECONDS", 0.2)
+    got = []
+
+    def apply(value):
+        if value < 0.1:
+            raise ValueError("too small")
+        got.append(value)
+
+    control = add_control(gui, describe(Sample)["length"], 1.0, apply)
+    page = Page()
+
+    async def type_half():
+        callback = control.handle._impl.update_cb[0]
+        event = viser.GuiEvent(page.client, 0, control.handle)
+        control.handle._impl.value = 0.0
+        first = asyncio.create_task(callback(event))
+        await asyncio.sleep(0.05)
+        control.show(1.0)
+        assert control.handle.value == 0.0
+        control.handle._impl.value = 0.5
+        await asyncio.gather(first, callback(event))
+
+    asyncio.run(type_half())
+    assert got == [0.5]
+    assert control.handle.value == 0.5
+    assert not page.notes
 
 
 @pytest.mark.parametrize("error", [OptionError("a", "b", 1), ValueError("x"), KeyError("y")])

@@ -167,10 +167,13 @@ def test_page_gets_a_cookie_that_opens_its_websocket(guarded):
 
 
 def test_given_token_is_required_on_loopback_too():
-    server = WebServer(port=0, token="a secret of mine")
+    server = WebServer(port=0, token="a secret; of mine & yours")
+    query = server.url.partition("/?")[2]
     try:
         assert handshake(server) == 403
-        assert isinstance(handshake(server, query="?token=a%20secret%20of%20mine"), bytes)
+        assert isinstance(handshake(server, query=f"?{query}"), bytes)
+        cookie = page(server, f"/?{query}")[0].headers["Set-Cookie"].split("; Path")[0]
+        assert isinstance(handshake(server, headers={"Cookie": cookie}), bytes)
     finally:
         server.stop()
 
@@ -301,6 +304,8 @@ def test_loopback_names():
 
 def test_stop_is_quick_with_a_client_connected():
     server = WebServer(port=0)
+    # As browsers do, a socket that was opened in advance and never used.
+    idle = socket.create_connection(("127.0.0.1", server.port))
 
     async def stay():
         async with connect(
@@ -314,3 +319,4 @@ def test_stop_is_quick_with_a_client_connected():
     assert asyncio.run(stay()) < 1.0
     assert not server.viser._websock_server._server_thread.is_alive()
     server.stop()  # Again, to no effect.
+    idle.close()

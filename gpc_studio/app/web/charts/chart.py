@@ -1,7 +1,11 @@
-"""One uPlot chart: what never changes is set once, so that new data never rebuilds it."""
+"""One uPlot chart over simulation time.
+
+What never changes is set once, so that new data never makes the page build it anew.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,8 @@ Range = tuple[float | None, float | None]
 AXIS = -1
 """As `fill_to`: down to zero."""
 
+_REPEAT_SECONDS = 1.0
+_NUDGE = 1e-6  # s
 _BAND_ALPHA = "60"
 _FONT = "11px system-ui, sans-serif"
 
@@ -57,7 +63,6 @@ class Chart:
         title: str,
         lines: Sequence[Line],
         *,
-        x_label: str = "Time (s)",
         y_label: str,
         y_range: Range | None = None,
         log: bool = False,
@@ -68,16 +73,16 @@ class Chart:
             gui: Where to add it.
             title: Title above it.
             lines: Its series.
-            x_label: What the x axis shows, with its unit.
             y_label: What the y axis shows, with its unit.
             y_range: Fixed limits of the y axis, or None to follow the data.
             log: Whether the y axis is logarithmic.
         """
         self._count = len(lines)
         self._log = log
-        self._x_range: Range | None = None
         self._y_range = y_range
         self._shown: tuple[np.ndarray, ...] | None = None
+        self._sent = 0.0
+        self._nudged = False
         bands = tuple(
             {"series": (i + 1, line.fill_to + 1), "fill": css_color(line.color) + _BAND_ALPHA}
             for i, line in enumerate(lines)
@@ -89,7 +94,7 @@ class Chart:
             title=title,
             bands=bands or None,  # pyright: ignore[reportArgumentType]
             scales=self._scales(),
-            axes=_axes(x_label, y_label),
+            axes=_axes(y_label),
             legend={"show": True, "live": False},
             cursor={"y": False},
             height=HEIGHT,
@@ -107,10 +112,10 @@ class Chart:
             self._log = log
             self.handle.scales = self._scales()
 
-    def set_ranges(self, x_range: Range, y_range: Range) -> None:
-        """Fixes the limits of the axes; the page builds the chart anew when they change."""
-        if (x_range, y_range) != (self._x_range, self._y_range):
-            self._x_range, self._y_range = x_range, y_range
+    def set_y_range(self, y_range: Range) -> None:
+        """Fixes the limits of the y axis; the page builds the chart anew when they change."""
+        if y_range != self._y_range:
+            self._y_range = y_range
             self.handle.scales = self._scales()
 
     def show(self, x: np.ndarray, *lines: np.ndarray) -> None:
@@ -123,21 +128,27 @@ class Chart:
         assert len(lines) == self._count
         data = (x, *lines) if len(x) > 1 else _nothing(self._count)
         data = (np.asarray(data[0], dtype=np.float64), *_with_gaps(data[1:]))
+        now = time.monotonic()
         if self._shown is not None and all(
             np.array_equal(a, b, equal_nan=True) for a, b in zip(data, self._shown, strict=True)
         ):
-            return
-        self._shown = data
+            if now - self._sent < _REPEAT_SECONDS:
+                return
+            # A page that has just opened the chart's tab may have laid it out before it had a
+            # width, and finds the ticks of the x axis only when that axis changes again.
+            self._nudged = not self._nudged
+            last = data[0][-1] + (_NUDGE if self._nudged else 0.0)
+            data = (np.append(data[0][:-1], last), *data[1:])
+        else:
+            self._shown = data
+        self._sent = now
         self.handle.data = data
 
     def _scales(self) -> dict[str, Any]:
-        x: dict[str, Any] = {"time": False}
         y: dict[str, Any] = {"distr": 3 if self._log else 1}
-        if self._x_range is not None:
-            x["range"] = self._x_range
         if self._y_range is not None:
             y["range"] = self._y_range
-        return {"x": x, "y": y}
+        return {"x": {"time": False}, "y": y}
 
 
 def thinned(count: int) -> np.ndarray:
@@ -185,10 +196,10 @@ def _series(line: Line) -> Any:
     return series
 
 
-def _axes(x_label: str, y_label: str) -> tuple[Any, ...]:
+def _axes(y_label: str) -> tuple[Any, ...]:
     common = {"font": _FONT, "labelFont": _FONT, "labelGap": 0, "gap": 3,
               "ticks": {"size": 4, "width": 1}}  # fmt: skip
     return (
-        {**common, "label": x_label, "labelSize": 15, "size": 22, "space": 44},
+        {**common, "label": "Time (s)", "labelSize": 15, "size": 22, "space": 44},
         {**common, "label": y_label, "labelSize": 15, "size": 42, "space": 26},
     )

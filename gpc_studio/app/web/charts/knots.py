@@ -41,8 +41,7 @@ class KnotsChart:
             Line("executed", series_color(1), 2.25),
         )
         self.chart = Chart(
-            gui, "Plan over the horizon", lines, x_label="Time ahead (s)",
-            y_label="Control", y_range=self._limits(),
+            gui, "Plan over the horizon", lines, y_label="Control", y_range=self._limits(),
         )  # fmt: skip
 
     def update(self, snapshot: Snapshot) -> None:
@@ -50,8 +49,7 @@ class KnotsChart:
         plan = snapshot.plan
         if plan is None or plan.mean.shape[-1] != len(self._names):
             return
-        horizon = round(self._task.dt * len(plan.controls), 6)
-        self.chart.set_ranges((0.0, horizon), self._limits())
+        self.chart.set_y_range(self._limits())
         self.chart.show(*plan_lines(plan, self._actuator, self._task.dt))
 
     def _choose(self, name: str) -> None:
@@ -66,14 +64,14 @@ class KnotsChart:
 
 
 def plan_lines(plan: Plan, actuator: int, dt: float) -> tuple[np.ndarray, ...]:
-    """Time ahead, mean - std, mean + std, knots (elsewhere not a number), executed; each (P,)."""
-    ahead = np.asarray(plan.knot_times, dtype=float) - float(plan.time)
-    executed_at = dt * np.arange(len(plan.controls))
+    """Time, mean - std, mean + std, knots (elsewhere not a number), executed; each (P,)."""
+    knots_at = np.asarray(plan.knot_times, dtype=float)
+    executed_at = float(plan.time) + dt * np.arange(len(plan.controls))
     shown = thinned(len(executed_at))
-    time = np.union1d(executed_at[shown], ahead[ahead >= 0.0])
+    time = np.union1d(executed_at[shown], knots_at[knots_at >= float(plan.time)])
     mean, std = plan.mean[:, actuator], plan.std[:, actuator]
-    centre, spread = np.interp(time, ahead, mean), np.interp(time, ahead, std)
-    at_knots = np.where(np.isin(time, ahead), centre, np.nan)
+    centre, spread = np.interp(time, knots_at, mean), np.interp(time, knots_at, std)
+    at_knots = np.where(np.isin(time, knots_at), centre, np.nan)
     executed = np.interp(time, executed_at, plan.controls[:, actuator])
     return time, centre - spread, centre + spread, at_knots, executed
 
