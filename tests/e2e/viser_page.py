@@ -205,7 +205,13 @@ class ViserPage:
         return self.page.evaluate(
             """selectors => selectors.flatMap(s => [...document.querySelectorAll(s)])
               .map(e => ({ e, r: e.getBoundingClientRect() }))
-              .filter(({ r }) => r.width > 0 && r.height > 0)
+              .filter(({ e, r }) => {
+                // Something in a collapsed section has a size, too, but cannot be hit.
+                if (!(r.width > 0 && r.height > 0)) return false;
+                const top = document.elementFromPoint((r.left + r.right) / 2,
+                                                      (r.top + r.bottom) / 2);
+                return top && e.contains(top);
+              })
               .map(({ e, r }) => ({ left: r.left, top: r.top, right: r.right, bottom: r.bottom,
                                     text: (e.innerText || "").slice(0, 40) }))""",
             list(selectors),
