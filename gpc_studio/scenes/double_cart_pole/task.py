@@ -60,8 +60,13 @@ class DoubleCartPole(Task):
     episode_seconds = 10.0
     camera = Camera(position=(1.0, -9.6, 3.9), look_at=(0.0, 0.0, 2.15))
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "*": {"samples": 1024, "horizon": 1.0, "knots": 5, "spline": "cubic", "rate": 50.0},
-    }
+        "*": {
+            "samples": 1024, "horizon": 1.0, "knots": 5, "spline": "cubic", "rate": 50.0,
+            "noise": 0.15,
+        },
+        "cem": {"elites": 4, "noise_min": 0.1, "noise_max": 0.3, "patience": 0},
+        "predictive_sampling": {"noise": 0.1},
+    }  # fmt: skip
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""

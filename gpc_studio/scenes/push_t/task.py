@@ -60,8 +60,9 @@ class PushT(Task):
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "*": {
             "samples": 32, "horizon": 3.0, "knots": 4, "spline": "cubic", "rate": 10.0,
-            "execute": "best",
+            "execute": "best", "noise": 0.12, "ramp": 2.5, "temperature": 0.003,
         },
+        "cem": {"noise": 0.25, "noise_max": 0.5, "patience": 8, "centre": "best"},
     }  # fmt: skip
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
