@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_INSTALL = "apt-get install -y --no-install-recommends chromium libegl1 libgl1-mesa-dri"
-
-# Mesa's software renderer without GPU compositing was the fastest of all that draw WebGL headless.
-_MESA = ("--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist",
-         "--disable-gpu-compositing")  # fmt: skip
-_FLAGS = (
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-)  # fmt: skip
+from gpc_studio.app.web.chromium import CHROMIUM_FLAGS, INSTALL_COMMAND, find_chromium
 
 
 def _no_browser(reason: str) -> None:
-    message = f"{reason}; the browser tests need: {_INSTALL}"
+    message = f"{reason}; the browser tests need: {INSTALL_COMMAND}"
     if os.environ.get("GPC_STUDIO_REQUIRE_BROWSER") == "1":
         pytest.fail(message)
     pytest.skip(message)
-
-
-def _chromium() -> str | None:
-    named = os.environ.get("GPC_STUDIO_CHROMIUM")
-    found = [named] if named else [shutil.which(name) for name in _CHROMIUM]
-    return next((path for path in found if path), None)
-
-
-def _has_mesa() -> bool:
-    folders = (
-        Path("/usr/lib"),
-        Path("/usr/lib/x86_64-linux-gnu"),
-        Path("/usr/lib/aarch64-linux-gnu"),
-    )
-    return any((folder / "libEGL_mesa.so.0").exists() for folder in folders)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +25,7 @@ def browser(tmp_path_factory, request):
         from playwright.sync_api import sync_playwright
     except ImportError:
         _no_browser("the Python package playwright is missing")
-    executable = _chromium()
+    executable = find_chromium()
     if executable is None:
         _no_browser("no Chromium was found")
     with sync_playwright() as playwright:
@@ -58,7 +33,7 @@ def browser(tmp_path_factory, request):
             str(tmp_path_factory.mktemp("profile")),
             executable_path=executable,
             headless=True,
-            args=[*_FLAGS, *(_MESA if _has_mesa() else ())],
+            args=list(CHROMIUM_FLAGS),
             viewport={"width": 1280, "height": 720},
         )
         request.session.e2e_browser = context
