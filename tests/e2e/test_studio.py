@@ -160,7 +160,7 @@ def test_sliders_change_options_and_weights(page, session):
     page.wait(lambda: len(session.snapshot.plan.cost) == 24, "a plan with 24 samples", 60.0)
     page.set_number("Speed", 0.5)
     page.wait(lambda: session.snapshot.speed == 0.5, "half the speed")
-    page.tab("Costs", 1)
+    page.tab("Weights")
     name = next(iter(session.snapshot.task.weights))
     label = name.replace("_", " ")
     page.wait(lambda: page.control(label).count() == 1, label)
@@ -340,7 +340,7 @@ def test_nothing_overlaps(page, session, dark):
     page.wait(
         lambda: page.page.locator(f"[data-mantine-color-scheme={scheme}]").count() > 0, scheme
     )
-    for tab, nth in (("Controller", 1), ("Costs", 1), ("View", 0), ("Run", 0)):
+    for tab, nth in (("Controller", 1), ("Weights", 0), ("View", 0), ("Run", 0)):
         page.tab(tab, nth)
         page.page.wait_for_timeout(300)
         boxes = page.boxes("input", "label", "button.mantine-Button-root", ".gpc-state", ".uplot")

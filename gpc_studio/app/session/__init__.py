@@ -12,6 +12,7 @@
 
 from gpc_studio.app.session.desk import MODES, SessionOptions
 from gpc_studio.app.session.history import History
+from gpc_studio.app.session.plant import push_limit
 from gpc_studio.app.session.session import Session
 from gpc_studio.app.session.snapshot import Message, PlanRecord, Snapshot, Timing
 from gpc_studio.app.session.waiters import SessionError
@@ -26,4 +27,5 @@ __all__ = [
     "SessionOptions",
     "Snapshot",
     "Timing",
+    "push_limit",
 ]

@@ -31,6 +31,12 @@ _FATAL = [
 _FATAL_NAMES = ("position", "velocity", "acceleration", "control")
 
 
+def push_limit(model: mujoco.MjModel) -> float:
+    """Largest force of a push, N: twice the weight of everything that moves."""
+    moving = model.body_treeid >= 0
+    return PUSH_LIMIT * GRAVITY * float(model.body_mass[moving].sum())
+
+
 class PlantDivergedError(RuntimeError):
     """The simulation produced something that is not finite, or huge.
 
@@ -100,8 +106,7 @@ class Plant:
         self._observe_every = max(1, round(OBSERVE_SECONDS / self.dt))
         paths = int(PATH_SECONDS / (self._observe_every * self.dt))
         self._path: deque[tuple[int, np.ndarray]] = deque(maxlen=max(2, paths))
-        moving = self.model.body_treeid >= 0
-        self.push_limit = PUSH_LIMIT * GRAVITY * float(self.model.body_mass[moving].sum())
+        self.push_limit = push_limit(self.model)
         self._push: tuple[int, np.ndarray, np.ndarray] | None = None
         self._state: State | None = None
         self.step = 0

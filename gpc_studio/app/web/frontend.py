@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpc_studio.app.session.snapshot import Snapshot
-from gpc_studio.app.web.page import Page
+from gpc_studio.app.web.page import TABS, MakePanel, Page
+from gpc_studio.app.web.panels.view import ViewPanel
 from gpc_studio.app.web.scene.view import SceneCallbacks, SceneView
 from gpc_studio.app.web.server import WebServer
 
@@ -42,6 +43,7 @@ class WebFrontend:
         token: str | None = None,
         server: WebServer | None = None,
         dark: bool = True,
+        tabs: Mapping[str, MakePanel] = TABS,
     ) -> None:
         """Opens the server and builds the page; `start` sets it in motion.
 
@@ -52,6 +54,7 @@ class WebFrontend:
             token: Secret for the URL, made where one is required and None is given.
             server: A server that listens already, instead of `host`, `port` and `token`.
             dark: Theme at the start.
+            tabs: What is in the tabs on the right, by label; the tabs View and Run follow.
 
         Raises:
             ServerError: Address or port is not available.
@@ -61,7 +64,7 @@ class WebFrontend:
         self._viser = self._server.viser
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web-frontend", daemon=True)
-        self._page = Page(self._viser, session, dark=dark)
+        self._page = Page(self._viser, session, dark=dark, tabs=tabs)
         self._view: SceneView | None = None
         self._views = 0
         self._drawn = -1
@@ -70,13 +73,18 @@ class WebFrontend:
 
     @property
     def url(self) -> str:
-        """Address for a browser on this machine, with the token where there is one."""
+        """Address for a browser, with the token where there is one."""
         return self._server.url
 
     @property
     def port(self) -> int:
         """Port that the server listens on."""
         return self._server.port
+
+    @property
+    def view(self) -> ViewPanel:
+        """What the 3-D view shows besides the world."""
+        return self._page.view
 
     @property
     def _prefix(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web import html
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
 CHARTS_WIDTH = 320
 CONTROLS_WIDTH = 330
 
+MakePanel: TypeAlias = "Callable[[viser.GuiApi, Session], Panel]"
+"""Adds a panel's controls to the GUI container that is open."""
+
+TABS: Mapping[str, MakePanel] = MappingProxyType(
+    {"Controller": OptionsPanel, "Weights": WeightsPanel}
+)
+"""The tabs on the right, by label: a panel of your own is one more entry."""
+
 
 class Page:
     """Everything on the page except the 3-D view.
@@ -40,8 +50,22 @@ class Page:
         timing: Timing panel; the front end tells it how long drawing takes.
     """
 
-    def __init__(self, server: viser.ViserServer, session: Session, *, dark: bool = True) -> None:
-        """Builds the page for all browsers, present and future."""
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        session: Session,
+        *,
+        dark: bool = True,
+        tabs: Mapping[str, MakePanel] = TABS,
+    ) -> None:
+        """Builds the page for all browsers, present and future.
+
+        Args:
+            server: What serves the page.
+            session: What it shows.
+            dark: Theme at the start.
+            tabs: What is in the tabs on the right, by label; the tabs View and Run follow.
+        """
         gui = server.gui
         apply_theme(gui, dark)
         gui.set_panel_label("Session")
@@ -55,14 +79,13 @@ class Page:
             TransportPanel(gui, session),
             MessagesPanel(server, session.snapshot),
         ]
-        tabs = gui.add_tab_group()
-        with tabs.add_tab("Controller"):
-            self._panels.append(OptionsPanel(gui, session))
-        with tabs.add_tab("Costs"):
-            self._panels.append(WeightsPanel(gui, session))
-        with tabs.add_tab("View"):
+        group = gui.add_tab_group()
+        for label, make_panel in tabs.items():
+            with group.add_tab(label):
+                self._panels.append(make_panel(gui, session))
+        with group.add_tab("View"):
             self.view = ViewPanel(gui, dark, lambda dark: apply_theme(gui, dark))
-        with tabs.add_tab("Run"):
+        with group.add_tab("Run"):
             self._panels.append(RunPanel(gui, session))
             self.timing = TimingPanel(gui)
         self._panels += [self.view, self.timing]

@@ -66,9 +66,13 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Address for a browser on this machine, with the token where there is one."""
-        wildcard = self.host in ("0.0.0.0", "::")
-        name = "localhost" if wildcard or is_loopback(self.host) else self.host
+        """Address for a browser, with the token where there is one.
+
+        A server that listens everywhere is told by the name of its machine.
+        """
+        name = "localhost" if is_loopback(self.host) else self.host.strip("[]")
+        if name in ("0.0.0.0", "::", ""):
+            name = socket.gethostname()
         if ":" in name:
             name = f"[{name}]"
         return f"http://{name}:{self.port}" + (f"/?token={quote(self.token)}" if self.token else "")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_session import FakeSession
 from test_security import CAMERA, PROTOCOL, converse
@@ -14,6 +16,7 @@ from websockets.asyncio.client import connect
 
 from gpc_studio.app.web import frontend as frontend_module
 from gpc_studio.app.web.frontend import WebFrontend
+from gpc_studio.app.web.panels.weights import _terms
 
 
 @pytest.fixture
@@ -118,6 +121,16 @@ def test_another_controller_brings_its_own_options(frontend, session):
     press(frontend, session, "Controller", "cem")
     wait_until(lambda: any("lite" in label for label in inputs(frontend)))
     assert inputs(frontend)["Controller"].value == "cem"
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.filterwarnings("error")
+def test_a_term_that_is_not_finite_has_no_bar_and_leaves_the_others_theirs(session, bad):
+    plan = session.snapshot.plan
+    plan.cost_terms[plan.best] = [bad, 3.0]
+    content = _terms(session.snapshot)
+    assert re.findall(r"width:([^%]*)%", content) == ["0.0", "100.0"]
+    assert re.findall(r"<b>(.*?)</b>", content) == ["–", "3"]
 
 
 def test_another_task_brings_its_own_world_weights_and_charts(frontend, session):

@@ -1,4 +1,5 @@
 import dataclasses
+import threading
 import time
 
 import mujoco
@@ -14,8 +15,9 @@ from scene_fixtures import (
     node_names,
 )
 
+from gpc_studio.app.session import push_limit
 from gpc_studio.app.web.overlays.options import OverlayOptions
-from gpc_studio.app.web.overlays.push import PushTool, force_limit, spring_force
+from gpc_studio.app.web.overlays.push import PushTool, spring_force
 from gpc_studio.app.web.scene.gizmo import Control, GoalGizmo, controls_of, restricted
 from gpc_studio.app.web.scene.view import SceneCallbacks, SceneView, best_plan_states
 from gpc_studio.app.web.scene.world import World
@@ -177,11 +179,8 @@ def test_a_task_without_goal_has_no_handle(server):
 # --- Pushes --------------------------------------------------------------------------------------
 
 
-def test_push_is_limited_to_three_weights():
-    model = Slider().model
-    cart = model.body("cart").id
-    limit = force_limit(model, cart)
-    assert limit == pytest.approx(3 * 2.0 * 9.81)
+def test_spring_meets_the_limit_at_its_reach():
+    limit = 40.0
     far = spring_force(np.zeros(3), np.array([30.0, 40.0, 0.0]), limit, 0.5)
     np.testing.assert_allclose(far, limit * np.array([0.6, 0.8, 0.0]))
     near = spring_force(np.zeros(3), np.array([0.1, 0.0, 0.0]), limit, 0.5)
@@ -189,12 +188,47 @@ def test_push_is_limited_to_three_weights():
     assert spring_force(np.zeros(3), np.array([np.nan, 0, 0]), limit, 0.5).tolist() == [0, 0, 0]
 
 
-def test_push_limit_has_a_floor_without_weight():
-    model = mujoco.MjModel.from_xml_string(
-        """<mujoco><option gravity="0 0 0"/><worldbody><body><freejoint/>
-        <geom size=".01" mass="1e-4"/></body></worldbody></mujoco>"""
-    )
-    assert force_limit(model, 1) == 1.0
+def test_push_asks_for_no_more_than_the_session_allows(server, events, monkeypatch):
+    connected(server, monkeypatch, 1)
+    task = Slider()
+    tool = PushTool(server, World(server, task.model, "/w"), lambda *push: events.append(push),
+                    lambda: None)  # fmt: skip
+    cart = task.model.body("cart").id
+    tool.drag(1, cart, "start", (0, 0, 1), (99, 0, 1))
+    tool.refresh()
+    assert np.linalg.norm(events[-1][2]) == pytest.approx(push_limit(task.model))
+
+
+@pytest.mark.parametrize("how", ["end", "remove", "leave"])
+def test_release_while_a_push_is_on_its_way_comes_after_it(server, events, monkeypatch, how):
+    """The page's release comes on another thread in the very moment the force is sent."""
+    clients = {1: None}
+    monkeypatch.setattr(server, "get_clients", lambda: clients)
+    task = Slider()
+    cart = task.model.body("cart").id
+    others = []
+
+    def release():
+        if how == "end":
+            tool.drag(1, cart, "end", (0, 0, 1), (1, 0, 1))
+        elif how == "remove":
+            tool.remove()
+        else:
+            clients.clear()
+            tool.refresh()
+
+    def push(*_):
+        others.append(threading.Thread(target=release))
+        others[0].start()
+        others[0].join(0.2)  # Without a lock the release gets through here.
+        events.append("push")
+
+    tool = PushTool(server, World(server, task.model, "/w"), push, lambda: events.append("release"))
+    tool.drag(1, cart, "start", (0, 0, 1), (1, 0, 1))
+    tool.refresh()
+    others[0].join(5.0)
+    assert events == ["push", "release"]
+    assert not tool.active
 
 
 def test_push_pulls_like_a_spring_as_the_body_follows(server, events, monkeypatch):

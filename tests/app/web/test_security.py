@@ -142,6 +142,17 @@ def test_token_is_made_beyond_loopback_only(server, guarded):
     assert guarded.url.endswith(f":{guarded.port}/?token={guarded.token}")
 
 
+def test_url_is_one_that_other_machines_can_open(server, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "workstation")
+    assert server.url == f"http://localhost:{server.port}"
+    everywhere = WebServer("0.0.0.0", 0)
+    try:
+        token = everywhere.token
+        assert everywhere.url == f"http://workstation:{everywhere.port}/?token={token}"
+    finally:
+        everywhere.stop()
+
+
 @pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", "?token=%00", "?other=1"])
 def test_missing_or_wrong_token_is_refused(guarded, query):
     assert handshake(guarded, query=query) == 403

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpc_studio.app.session import push_limit
 from gpc_studio.app.web.overlays.colours import PUSH
 
 if TYPE_CHECKING:
-    import mujoco
     import viser
 
     from gpc_studio.app.web.scene.world import World
 
 PushCallback = Callable[[int, np.ndarray, np.ndarray], None]
 """Body, point and force, both (3,) in the world frame, m and N."""
-
-_WEIGHTS = 3.0  # Largest force, in weights of what hangs on the body.
-_LEAST = 1.0  # N; also the limit's floor without gravity or mass.
-_EARTH = 9.81  # m/s^2, for models without gravity
-
-
-def force_limit(model: mujoco.MjModel, body: int) -> float:
-    """Largest push on a body, N: three times the weight of it and all that hangs on it."""
-    gravity = float(np.linalg.norm(model.opt.gravity)) or _EARTH
-    return max(_WEIGHTS * float(model.body_subtreemass[body]) * gravity, _LEAST)
 
 
 def spring_force(start: np.ndarray, end: np.ndarray, limit: float, reach: float) -> np.ndarray:
@@ -85,13 +76,15 @@ class PushTool:
         self._on_release = on_release
         self._name = f"{prefix}/push"
         self._reach = 0.3 * float(world.model.stat.extent)
+        self._limit = push_limit(world.model)
+        # The event loop drags, another thread refreshes: what is remembered and what the session
+        # is told change together, or a push could follow its own release and stay for good.
+        self._lock = threading.Lock()
         self._drag: _Drag | None = None
         self._arrow: viser.ArrowsHandle | None = None
         self._sent: np.ndarray | None = None
-        self._limits: dict[int, float] = {}
         for body, handle in world.handles.items():
             if world.model.body_mocapid[body] < 0:
-                self._limits[body] = force_limit(world.model, body)
                 handle.on_drag("left", modifier="cmd/ctrl")(self._dragger(body))
 
     @property
@@ -123,19 +116,17 @@ class PushTool:
             start: The point held, now, world frame, m.
             end: The pointer, world frame, m.
         """
-        drag = self._drag
-        if drag is not None and drag.client != client:
-            return
-        if phase == "end":
-            if drag is not None:
-                self._drag = None
-                self._on_release()
-            return
         pointer = np.asarray(end, dtype=float)
-        if drag is None or phase == "start":
-            self._drag = _Drag(client, body, np.asarray(start, dtype=float), pointer)
-        else:
-            self._drag = replace(drag, pointer=pointer)
+        with self._lock:
+            drag = self._drag
+            if drag is not None and drag.client != client:
+                return
+            if phase == "end":
+                self._release()
+            elif drag is None or phase == "start":
+                self._drag = _Drag(client, body, np.asarray(start, dtype=float), pointer)
+            else:
+                self._drag = replace(drag, pointer=pointer)
 
     def refresh(self) -> None:
         """Sends the force for the body's present pose; ends the push of a vanished browser.
@@ -143,23 +134,20 @@ class PushTool:
         Called for every picture: the pointer only reports its own motion while the body moves on,
         and poses may only be read by the thread that computes them.
         """
-        drag = self._drag
-        if drag is None:
-            self._sent = None
-            return
-        if drag.client not in self._server.get_clients():
-            self._drag = None
-            self._on_release()
-            return
-        data = self._world.kinematics.data
-        frame, origin = data.xmat[drag.body].reshape(3, 3), data.xpos[drag.body]
-        held = frame.T @ (drag.start - origin) if drag.held is None else drag.held
-        point = origin + frame @ held
-        force = spring_force(point, drag.pointer, self._limits[drag.body], self._reach)
-        sent = np.stack([point, force])
-        # A drag that ended or moved on meanwhile, on the event loop, must not be brought back.
-        if self._drag is drag:
+        with self._lock:
+            drag = self._drag
+            if drag is None:
+                return
+            if drag.client not in self._server.get_clients():
+                self._release()
+                return
+            data = self._world.kinematics.data
+            frame, origin = data.xmat[drag.body].reshape(3, 3), data.xpos[drag.body]
+            held = frame.T @ (drag.start - origin) if drag.held is None else drag.held
+            point = origin + frame @ held
+            force = spring_force(point, drag.pointer, self._limit, self._reach)
             self._drag = replace(drag, held=held)
+            sent = np.stack([point, force])
             if self._sent is None or not np.array_equal(sent, self._sent):
                 self._sent = sent
                 self._on_push(drag.body, point, force)
@@ -186,15 +174,18 @@ class PushTool:
 
     def remove(self) -> None:
         """Ends a push and removes the arrow; the bodies go with their world."""
-        if self._drag is not None:
-            self._drag = None
-            self._on_release()
+        with self._lock:
+            self._release()
         if self._arrow is not None:
             self._arrow.remove()
             self._arrow = None
 
+    def _release(self) -> None:
+        """Ends the push, if there is one; the lock is held."""
+        if self._drag is not None:
+            self._drag = self._sent = None
+            self._on_release()
+
     def _arrow_vector(self, force: np.ndarray) -> np.ndarray:
-        """The arrow of a force: as long as the spring is stretched, for the body being pushed."""
-        drag = self._drag
-        limit = max(self._limits.values()) if drag is None else self._limits[drag.body]
-        return np.asarray(force, dtype=float) * (self._reach / limit)
+        """The arrow of a force: as long as the spring is stretched."""
+        return np.asarray(force, dtype=float) * (self._reach / self._limit)

@@ -37,7 +37,9 @@ class WeightsPanel:
         if snapshot.task is not self._task:
             self._build(snapshot)
         self._controls.show(snapshot.weights)
-        self._bars.content = _terms(snapshot)
+        content = _terms(snapshot)
+        if content != self._bars.content:
+            self._bars.content = content
 
     def _build(self, snapshot: Snapshot) -> None:
         self._task = snapshot.task
@@ -66,9 +68,10 @@ def _terms(snapshot: Snapshot) -> str:
         costs = np.full(len(names), np.nan)
     else:
         costs = np.asarray(plan.cost_terms[int(plan.best)], dtype=float)
-    total = np.nansum(np.abs(costs))
-    shares = np.abs(costs) / total if total > 0 else np.zeros(len(costs))
-    rows = zip(names, costs, np.nan_to_num(shares), strict=True)
+    # A term that is not finite has no share, and leaves the others theirs.
+    sizes = np.where(np.isfinite(costs), np.abs(costs), 0.0)
+    shares = sizes / max(float(sizes.sum()), np.finfo(float).tiny)
+    rows = zip(names, costs, shares, strict=True)
     return html.bars([
         (html.readable(name), float(share), html.number(cost), series_color(i))
         for i, (name, cost, share) in enumerate(rows)
