@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 from rich.progress import Progress
 
-from gpc_studio.app.environment import bound_thread_pools
+from gpc_studio.app.environment import prepare
 
-bound_thread_pools()
+prepare()
 
 
 def main() -> int:
@@ -117,7 +117,7 @@ def _growth(memory: list[tuple[float, float]]) -> float:
 
 
 def _switch(session: Any, rng: random.Random) -> None:
-    from gpc_studio.controllers import controller_names
+    from gpc_studio.controllers.registry import controller_names
     from gpc_studio.scenes.registry import task_names
 
     if rng.random() < 0.5:

@@ -73,9 +73,11 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from gpc_studio.app.environment import run_programs_inline
     from gpc_studio.app.evaluate.results import only_writer, versions, write_json
     from gpc_studio.scenes import task_names
 
+    run_programs_inline()
     tasks = [choose_task(name) for name in wanted.tasks or task_names()]
     found = [case for task in tasks for case in cases(task, wanted.controller)]
     rows = []

@@ -53,7 +53,13 @@ def example_state(task: Task) -> State:
 
 
 def trajectory_terms(
-    task: Task, weights: Array, state: State, rollouts: Rollouts, controls: Array
+    task: Task,
+    weights: Array,
+    state: State,
+    rollouts: Rollouts,
+    controls: Array,
+    *,
+    samples_last: bool,
 ) -> Array:
     """Weighted cost terms of one episode's trajectories.
 
@@ -64,8 +70,9 @@ def trajectory_terms(
         task: The task.
         weights: Weight of every term, in the order of `task.weights` (n_terms,).
         state: State planned from; gives the time and the mocap poses.
-        rollouts: Without the episode axis: (D, N, T+1, ...).
+        rollouts: Without the episode axis: (D, N, T+1, ...), or (D, T+1, ..., N).
         controls: (N, T, nu).
+        samples_last: Which of the two layouts the rollouts have.
 
     Returns:
         (D, N, n_terms).
@@ -76,21 +83,32 @@ def trajectory_terms(
     def at(time: Array, qpos: Array, qvel: Array, act: Array, sensors: Array) -> State:
         return State(time, qpos, qvel, act, sensors, state.mocap_pos, state.mocap_quat)
 
-    def trajectory(parts: Any, control: Array) -> Array:
-        def running(time: Array, parts: Any, control: Array) -> dict[str, Array]:
-            return task.cost_terms(at(time, *parts), control)
+    def running(time: Array, parts: Any, control: Array) -> dict[str, Array]:
+        return task.cost_terms(at(time, *parts), control)
 
-        before = jax.tree.map(lambda x: x[:-1], parts)
-        end = jax.tree.map(lambda x: x[-1], parts)
-        rates = jax.vmap(running)(times[:-1], before, control)
-        terms = {name: task.dt * jnp.sum(rate) for name, rate in rates.items()}
-        terms |= task.terminal_terms(at(times[-1], *end))
-        return jnp.stack([terms[name] for name in task.weights])
+    def terminal(parts: Any) -> dict[str, Array]:
+        return task.terminal_terms(at(times[-1], *parts))
+
+    # The innermost loop runs over the axis that is contiguous in memory.
+    if samples_last:
+        axis, time_axis = -1, 0
+        controls = jnp.moveaxis(controls, 0, -1)
+        over_samples = jax.vmap(running, in_axes=(None, -1, -1), out_axes=-1)
+        rates_of = jax.vmap(over_samples)
+    else:
+        axis, time_axis = 0, 1
+        rates_of = jax.vmap(jax.vmap(running), in_axes=(None, 0, 0))
+
+    def domain(parts: Any) -> Array:
+        before = jax.tree.map(lambda x: jax.lax.slice_in_dim(x, 0, steps, axis=time_axis), parts)
+        end = jax.tree.map(lambda x: jnp.take(x, steps, axis=time_axis), parts)
+        rates = rates_of(times[:-1], before, controls)
+        terms = {name: task.dt * jnp.sum(rate, axis=time_axis) for name, rate in rates.items()}
+        terms |= jax.vmap(terminal, in_axes=axis)(end)
+        return jnp.stack([terms[name] for name in task.weights], axis=-1)
 
     parts = (rollouts.qpos, rollouts.qvel, rollouts.act, rollouts.sensordata)
-    over_samples = jax.vmap(trajectory)
-    terms = jax.vmap(over_samples, in_axes=(0, None))(parts, controls)
-    return terms * weights
+    return jax.vmap(domain)(parts) * weights
 
 
 def trajectory_costs(terms: Array, ok: Array) -> Array:

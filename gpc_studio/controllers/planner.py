@@ -13,7 +13,7 @@ import numpy as np
 from gpc_studio.controllers import domains, risk, splines
 from gpc_studio.controllers.costs import check_terms, trajectory_costs, trajectory_terms
 from gpc_studio.controllers.engines.analytic import AnalyticEngine
-from gpc_studio.controllers.engines.base import Engine, Rollouts
+from gpc_studio.controllers.engines.base import Engine, Rollouts, by_sample
 from gpc_studio.controllers.engines.native import NativeEngine
 from gpc_studio.controllers.layout import Layout
 from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, encoded, static_part
@@ -229,7 +229,11 @@ class Planner:
         """The plan of the last iteration as NumPy arrays."""
         cost, domain_cost, terms = costs
         latents = proposed.latents
-        nominal = np.asarray(rollouts.sensordata)[:, 0]
+        last = self.engine.samples_last
+        sensordata, qpos = (
+            by_sample(np.asarray(values), last)[:, 0]
+            for values in (rollouts.sensordata, rollouts.qpos)
+        )
         return Plan(
             time=time,
             knot_times=time[:, None] + self._knot_times,
@@ -245,8 +249,8 @@ class Planner:
             controls=np.asarray(new.controls),
             best=np.asarray(new.best),
             latents=None if latents is None else np.asarray(latents),
-            traces=self._layout.traces(nominal),
-            qpos=np.asarray(rollouts.qpos)[:, 0],
+            traces=self._layout.traces(sensordata),
+            qpos=qpos,
         )
 
     def _make_engine(self, options: PlanningOptions, threads: int, seed: int) -> Engine:
@@ -321,7 +325,14 @@ class Planner:
     ) -> tuple[Array, Array, Array]:
         def one(rollouts: Rollouts, controls: Array, row: Array) -> tuple[Array, Array, Array]:
             state, _ = self._layout.unpack(row)
-            terms = trajectory_terms(self.task, weights, state, rollouts, controls)
+            terms = trajectory_terms(
+                self.task,
+                weights,
+                state,
+                rollouts,
+                controls,
+                samples_last=self.engine.samples_last,
+            )
             domain_cost = trajectory_costs(terms, rollouts.ok)
             cost = risk.combine(domain_cost, options.risk_metric, options.risk_level)
             return cost, domain_cost, jnp.mean(terms, axis=0)

@@ -12,7 +12,7 @@ def test_pools_are_bounded_and_the_users_word_stays():
     environ = {"OMP_NUM_THREADS": "4", "XLA_FLAGS": "--xla_dump_to=/tmp/x"}
     environment.prepare(environ)
     assert environ["OMP_NUM_THREADS"] == "4"
-    assert environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert environ["OPENBLAS_NUM_THREADS"] == environ["NPROC"] == "1"
     assert environ["XLA_FLAGS"] == "--xla_dump_to=/tmp/x --xla_cpu_multi_thread_eigen=false"
     again = dict(environ)
     environment.prepare(again)

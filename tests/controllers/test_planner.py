@@ -213,6 +213,8 @@ def test_compiling_has_no_side_effect(arm, two):
 class Diverging:
     """An engine in which chosen samples diverge."""
 
+    samples_last = False
+
     def __init__(self, engine, diverged):
         self.engine, self.diverged = engine, diverged
 

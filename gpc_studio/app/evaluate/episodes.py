@@ -114,10 +114,12 @@ class LockStep:
         Raises:
             TaskError: The task cannot be loaded.
         """
+        from gpc_studio.app.environment import run_programs_inline
         from gpc_studio.app.evaluate.plant import Plant
         from gpc_studio.controllers.planner import Planner
         from gpc_studio.scenes import load_task
 
+        run_programs_inline()
         self._run = run
         self._task = load_task(run.task)
         self._plant = Plant(self._task.model, run.batch, run.threads)

@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from gpc_studio.app.defaults import check_defaults
+from gpc_studio.app.environment import run_programs_inline
 from gpc_studio.app.mujoco_log import keep_mujoco_quiet
 from gpc_studio.app.session.checks import check_choice, check_vector
 from gpc_studio.app.session.desk import Desk, SessionOptions
@@ -134,6 +135,7 @@ class Session:
                 raise RuntimeError("a stopped session cannot be started again: make a new one")
             if not self._started:
                 keep_mujoco_quiet()
+                run_programs_inline()
                 self._started = True
                 self._plant.start()
                 self._preparation.start()

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 class AnalyticEngine:
-    """Rollouts with `Task.dynamics()` in one compiled function."""
+    """Rollouts with `Task.dynamics()` in one compiled function.
+
+    Samples are the last axis throughout, so that every number of the state is one contiguous
+    vector over the samples; putting them first would cost more than the physics.
+    """
+
+    samples_last = True
 
     def __init__(self, dynamics: Dynamics, models: list[mujoco.MjModel]) -> None:
         """Reads the physical parameters of every domain.
@@ -49,25 +55,21 @@ class AnalyticEngine:
         self._last = ()
 
     def _trace(self, parameters: Any, state: State, controls: Array) -> Rollouts:
-        """Rollouts of all episodes: (E, ...), (E, N, T, nu).
-
-        Samples are the last axis while stepping, so that every number of the state is one
-        contiguous vector over the samples.
-        """
+        """Rollouts of all episodes: (E, ...), (E, N, T, nu)."""
         over_domains = jax.vmap(self._domain, in_axes=(0, None, None))
         over_episodes = jax.vmap(over_domains, in_axes=(None, 0, 0))
         qpos, qvel, sensordata = over_episodes(parameters, state, controls)
-        shape = qpos.shape[:-1]
+        episodes, many, length, _, samples = qpos.shape
         return Rollouts(
             qpos=qpos,
             qvel=qvel,
-            act=jnp.zeros((*shape, 0)),
+            act=jnp.zeros((episodes, many, length, 0, samples)),
             sensordata=sensordata,
-            ok=jnp.isfinite(qpos[..., -1, :]).all(-1) & jnp.isfinite(qvel[..., -1, :]).all(-1),
+            ok=jnp.isfinite(qpos[:, :, -1]).all(-2) & jnp.isfinite(qvel[:, :, -1]).all(-2),
         )
 
     def _domain(self, parameters: Any, state: State, controls: Array) -> tuple[Array, ...]:
-        """One episode in one domain: controls (N, T, nu) -> (N, T+1, nq), ..."""
+        """One episode in one domain: controls (N, T, nu) -> (T+1, nq, N), ..."""
         samples, steps, _ = controls.shape
         advance = jax.vmap(self._dynamics.step, in_axes=(None, -1, -1, -1), out_axes=-1)
 
@@ -92,5 +94,4 @@ class AnalyticEngine:
             )
 
         over_samples = jax.vmap(sense, in_axes=(None, -1, -1), out_axes=-1)
-        sensordata = jax.vmap(over_samples)(times, qpos, qvel)
-        return tuple(jnp.moveaxis(values, -1, 0) for values in (qpos, qvel, sensordata))
+        return qpos, qvel, jax.vmap(over_samples)(times, qpos, qvel)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from gpc_studio.scenes.state import Array, State
 
 
 class Rollouts(NamedTuple):
     """Trajectories of E episodes in D domains for N candidates over T steps, float32.
 
-    Row k is the state at `time + k * dt`; the sensors in it are those of that very state.
+    Row k is the state at `time + k * dt`; the sensors in it are those of that very state. An
+    engine whose `samples_last` is true returns the trajectories with the samples as last axis,
+    (E, D, T+1, nq, N) and so on, as it computed them: `by_sample` is the view for people.
 
     Attributes:
         qpos: (E, D, N, T+1, nq).
@@ -27,8 +31,19 @@ class Rollouts(NamedTuple):
     ok: Array
 
 
+def by_sample(values: np.ndarray, samples_last: bool) -> np.ndarray:
+    """A view (E, D, N, T+1, ...) of trajectories in either layout."""
+    return np.moveaxis(values, -1, 2) if samples_last else values
+
+
 class Engine(Protocol):
-    """Rolls out candidate controls."""
+    """Rolls out candidate controls.
+
+    Attributes:
+        samples_last: Layout of the trajectories, see `Rollouts`.
+    """
+
+    samples_last: bool
 
     def rollout(self, state: State, controls: Array) -> Rollouts:
         """Trajectories from one state an episode.

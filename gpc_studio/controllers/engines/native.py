@@ -21,6 +21,8 @@ class NativeEngine:
     those of a loop over `mj_step` from a fresh `MjData` (solver warm start zero).
     """
 
+    samples_last = False
+
     def __init__(
         self,
         models: list[mujoco.MjModel],
