@@ -18,12 +18,15 @@ gpc_studio_python() {
 }
 
 gpc_studio_setup() {
-    local extra="$1" stamp wanted python
+    local extra="$1" stamp wanted python found
     stamp="$ROOT/.venv/.gpc-studio${extra:+-$extra}"
     wanted="$(cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" | cksum) $ROOT"
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
-        return 0
-    fi
+    # What the tests need holds all that the program needs.
+    for found in "$stamp" "$ROOT/.venv/.gpc-studio-test"; do
+        if [ -f "$found" ] && [ "$(cat "$found")" = "$wanted" ]; then
+            return 0
+        fi
+    done
     if [ ! -x "$ROOT/.venv/bin/python" ]; then
         python="$(gpc_studio_python)" || return 1
         if ! "$python" -c 'import ensurepip' >/dev/null 2>&1; then

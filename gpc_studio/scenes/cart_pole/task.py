@@ -50,8 +50,13 @@ class CartPole(Task):
     episode_seconds = 10.0
     camera = Camera(position=(0.7, -5.6, 2.5), look_at=(0.0, 0.0, 1.15))
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "*": {"samples": 64, "horizon": 1.0, "knots": 6, "spline": "linear", "rate": 50.0},
-    }
+        "*": {
+            "samples": 64, "horizon": 1.0, "knots": 6, "spline": "linear", "rate": 50.0,
+            "noise": 0.2,
+        },
+        "cem": {"noise": 0.3},
+        "predictive_sampling": {"noise": 0.15},
+    }  # fmt: skip
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""
