@@ -330,7 +330,7 @@ def test_automatic_engine(arm):
 class Fixed:
     """A proposal with latents and a traced parameter."""
 
-    name, source, latent_size = "fixed", Source.FLOW, 3
+    name, source, latent_size = "fixed", 2, 3
 
     def __init__(self, count, parameters, size=3):
         self._count, self.parameters, self.latent_size = count, np.float32(parameters), size
@@ -357,7 +357,7 @@ def test_further_proposals(two):
     planner = Planner(task, "cem", options, episodes=2, proposals=[proposal])
     memory, weights = planner.start(two, [0, 1]), task.default_weights()
     memory, plan, _ = planner.step(memory, two, options, weights)
-    assert plan.source[0].tolist() == [Source.PREVIOUS] + 5 * [Source.FLOW] + 6 * [Source.GAUSSIAN]
+    assert plan.source[0].tolist() == [Source.PREVIOUS] + 5 * [2] + 6 * [Source.GAUSSIAN]
     np.testing.assert_array_equal(plan.knots[:, 1:6], 0.25)
     assert plan.latents.shape == (2, 12, 3) and (plan.latents == 0).all()
     proposal.parameters = np.float32(-9.0)  # takes effect at once, and is clipped to the limits

@@ -104,10 +104,10 @@ def test_share_of_sources_is_counted_over_the_last_steps(gui):
     chart = SourcesChart(gui)
     sources = [int(Source.PREVIOUS)] * AVERAGED + [int(Source.GAUSSIAN)] * AVERAGED
     chart.update(window([record(0.1 * k, source=s) for k, s in enumerate(sources)], 2))
-    _, previous, gaussian, flow = sent(chart.chart)
+    _, previous, gaussian = sent(chart.chart)
     assert previous[AVERAGED - 1] == 100.0 and gaussian[AVERAGED - 1] == 0.0
     assert gaussian[-1] == 100.0 and previous[-1] == 0.0
-    np.testing.assert_allclose(previous + gaussian + flow, 100.0)
+    np.testing.assert_allclose(previous + gaussian, 100.0)
 
 
 def test_effective_sample_size(gui):
