@@ -54,7 +54,7 @@ class CartPole(Task):
             "samples": 64, "horizon": 1.0, "knots": 6, "spline": "linear", "rate": 50.0,
             "noise": 0.2,
         },
-        "cem": {"noise": 0.3},
+        "cem": {"noise_min": 0.1},
         "predictive_sampling": {"noise": 0.15},
     }  # fmt: skip
 
