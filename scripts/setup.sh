@@ -37,7 +37,7 @@ gpc_studio_setup() {
         echo "Setting up GPC Studio (once, about a minute) ..." >&2
         "$python" -m venv "$ROOT/.venv" || return 1
     fi
-    "$ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    PYTHONWARNINGS=ignore "$ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --constraint "$ROOT/constraints.txt" --editable "$ROOT${extra:+[$extra]}" || {
         echo "Installing the dependencies failed (see above); run the same command again to retry." >&2
         return 1
