@@ -68,8 +68,7 @@ class Plan(NamedTuple):
 class PlanTiming(NamedTuple):
     """Wall time of one planning step and of its parts, s.
 
-    The parts follow one another without a gap. The update is started while the costs are being
-    computed, so that `update` is only what remains of it once the costs are there.
+    The parts follow one another without a gap, and each ends when its results are there.
     """
 
     propose: float

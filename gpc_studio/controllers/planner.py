@@ -209,12 +209,10 @@ class Planner:
         sampled = perf_counter()
         rollouts = self.engine.rollout(state, controls)
         rolled = perf_counter()
-        # The update is dispatched before the costs are waited for, so that Python's share of a
-        # call overlaps with the computation; the times are those at which results are there.
         costs = self._cost(rollouts, proposed.controls, packed, weights, self._encoded)
-        updated = self._update(proposed, costs[0], self._encoded, round_)
         cost = np.asarray(costs[0])
         judged = perf_counter()
+        updated = self._update(proposed, costs[0], self._encoded, round_)
         np.asarray(updated.best)
         memory = Memory(
             time, proposed.key, updated.distribution, updated.executed, proposed.observation
