@@ -170,7 +170,7 @@ def _start_state(task: Task) -> State:
     """A start state of the task as a batch of one."""
     import numpy as np
 
-    from gpc_studio.app.evaluate.plant import Plant
+    from gpc_studio.scenes.plant import Plant
 
     plant = Plant(task.model, episodes=1, threads=1)
     plant.place(0, task.reset(np.random.default_rng(0)))

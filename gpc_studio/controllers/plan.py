@@ -13,11 +13,12 @@ class Source(IntEnum):
 
     PREVIOUS = 0
     GAUSSIAN = 1
+    FLOW = 2
 
     @property
     def title(self) -> str:
         """Name that people see."""
-        return {0: "Previous plan", 1: "Gaussian noise"}[int(self)]
+        return {0: "Previous plan", 1: "Gaussian noise", 2: "Flow policy"}[int(self)]
 
 
 class Plan(NamedTuple):

@@ -286,6 +286,7 @@ class Planner:
             std = self.spec.rule.spread(distribution, self._scale, options, iteration)
             observation = self.task.observe(state)
             context = Context(
+                state=state,
                 mean=mean,
                 std=std,
                 previous=previous,

@@ -79,6 +79,19 @@ class Camera:
     fov: float = 45.0
 
 
+@dataclass(frozen=True)
+class Mirror:
+    """A mirror symmetry of a task, by signs: the mirror image of a good plan is a good plan.
+
+    Attributes:
+        observation: Sign of every entry of `Task.observe` under the mirror (nobs,).
+        control: Sign of every control in the policy frame under the mirror (nu,).
+    """
+
+    observation: tuple[int, ...]
+    control: tuple[int, ...]
+
+
 class Task(ABC):
     """One control problem.
 
@@ -103,6 +116,9 @@ class Task(ABC):
         success_hold: Time, s, that `is_success` must hold without a break.
         episode_seconds: Length of an evaluation episode, s.
         camera: Default view.
+        mirror: Mirror symmetry that training data are doubled with, or None.
+        policies_of: Names of further tasks whose learned policies this one takes as they are; it
+            must have their observation and their controls.
         defaults: Option values by controller name, `"*"` for all of them, as in
             `{"*": {"horizon": 1.0}, "mppi": {"temperature": 0.1}}`.
     """
@@ -118,6 +134,8 @@ class Task(ABC):
     success_hold: ClassVar[float] = 0.0
     episode_seconds: ClassVar[float] = 10.0
     camera: ClassVar[Camera] = Camera((2.5, -2.5, 2.0), (0.0, 0.0, 0.5))
+    mirror: ClassVar[Mirror | None] = None
+    policies_of: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod
@@ -155,6 +173,20 @@ class Task(ABC):
         import jax.numpy as jnp
 
         return jnp.zeros(self.nu) + 0.0 * state.time
+
+    def to_policy_frame(self, state: State, controls: Array) -> Array:
+        """Controls as learned policies see them: actuator units (..., nu) -> (..., nu).
+
+        A task whose controls are positions expresses them relative to its goal here, so that a
+        policy follows a goal that is moved. Pure JAX, inverse of `from_policy_frame`.
+        """
+        del state
+        return controls
+
+    def from_policy_frame(self, state: State, controls: Array) -> Array:
+        """Controls in actuator units from those that a learned policy gave (..., nu)."""
+        del state
+        return controls
 
     def dynamics(self) -> Dynamics | None:
         """The task's own JAX dynamics for the `analytic` engine, or None."""
@@ -201,6 +233,11 @@ class Task(ABC):
         limited = self.model.actuator_ctrllimited.astype(bool)
         limits = np.where(limited[:, None], self.model.actuator_ctrlrange, [-1.0, 1.0])
         return np.ascontiguousarray(limits.T)
+
+    @cached_property
+    def policy_range(self) -> np.ndarray:
+        """Lower and upper limits (2, nu) of controls in the policy frame, scaled to [-1, 1]."""
+        return self.control_range
 
     @cached_property
     def trace_columns(self) -> np.ndarray:

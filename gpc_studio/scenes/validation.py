@@ -14,7 +14,7 @@ import numpy as np
 from gpc_studio.scenes.errors import TaskError
 from gpc_studio.scenes.source import TaskSource, in_short
 from gpc_studio.scenes.state import InitialState, State
-from gpc_studio.scenes.task import Camera, Goal, Randomisation, Task, Weight
+from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, Weight
 
 if TYPE_CHECKING:
     import mujoco
@@ -31,6 +31,8 @@ _ATTRIBUTES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "success_hold": ((int, float), "a time in s"),
     "episode_seconds": ((int, float), "a time in s"),
     "camera": (Camera, "a Camera"),
+    "mirror": ((Mirror, type(None)), "a Mirror or None"),
+    "policies_of": (tuple, "a tuple of task names"),
     "defaults": (Mapping, "a dict of option values by controller name"),
 }
 

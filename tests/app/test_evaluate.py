@@ -20,7 +20,6 @@ from gpc_studio.app.evaluate.command import (
     evaluate,
 )
 from gpc_studio.app.evaluate.episodes import EpisodeRun, LockStep
-from gpc_studio.app.evaluate.plant import Plant, one_state
 from gpc_studio.app.evaluate.results import only_writer
 from gpc_studio.app.evaluate.starts import (
     EpisodeStart,
@@ -32,6 +31,7 @@ from gpc_studio.app.evaluate.statistics import median, wilson_interval
 from gpc_studio.app.session import Session
 from gpc_studio.options import OptionError
 from gpc_studio.scenes import InitialState, load_task
+from gpc_studio.scenes.plant import Plant, one_state
 
 SMALL = ("samples=8", "horizon=0.4", "rate=10")
 

@@ -14,9 +14,9 @@ from gpc_studio.app.evaluate.starts import EpisodeStart
 from gpc_studio.app.evaluate.statistics import median
 
 if TYPE_CHECKING:
-    from gpc_studio.app.evaluate.plant import Advance
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.controllers.plan import Plan
+    from gpc_studio.scenes.plant import Advance
     from gpc_studio.scenes.state import State
     from gpc_studio.scenes.task import Task
 
@@ -115,9 +115,9 @@ class LockStep:
             TaskError: The task cannot be loaded.
         """
         from gpc_studio.app.environment import run_programs_inline
-        from gpc_studio.app.evaluate.plant import Plant
         from gpc_studio.controllers.planner import Planner
         from gpc_studio.scenes import load_task
+        from gpc_studio.scenes.plant import Plant
 
         run_programs_inline()
         self._run = run
@@ -221,7 +221,7 @@ class LockStep:
         self, place: int, slot: _Slot, state: State, controls: np.ndarray, advance: Advance
     ) -> EpisodeResult | None:
         """Applies the success test at every step of the period; the result if the episode ended."""
-        from gpc_studio.app.evaluate.plant import one_state
+        from gpc_studio.scenes.plant import one_state
 
         assert slot.episode is not None
         if slot.step == 0:

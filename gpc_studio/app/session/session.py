@@ -12,7 +12,6 @@ import numpy as np
 
 from gpc_studio.app.defaults import check_defaults
 from gpc_studio.app.environment import run_programs_inline
-from gpc_studio.app.mujoco_log import keep_mujoco_quiet
 from gpc_studio.app.session.checks import check_choice, check_vector
 from gpc_studio.app.session.desk import Desk, SessionOptions
 from gpc_studio.app.session.episode import Episode
@@ -27,6 +26,7 @@ from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.session.waiters import SessionError
 from gpc_studio.options import Option, OptionError, updated
 from gpc_studio.scenes.loader import TaskFile
+from gpc_studio.scenes.mujoco_log import keep_mujoco_quiet
 from gpc_studio.scenes.registry import is_task_path, load_task, task_names
 from gpc_studio.scenes.task import Task
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from gpc_studio.controllers.plan import Source
-from gpc_studio.scenes.state import Array
+from gpc_studio.scenes.state import Array, State
 
 
 class Context(NamedTuple):
     """What a proposal may look at, for one episode; knots are in actuator units.
 
     Attributes:
+        state: State planned from, sensors current.
         mean: Mean of the distribution, shifted to now (K, nu).
         std: Standard deviation of the distribution (K, nu).
         previous: Executed knots of the plan before, shifted to now (K, nu): the warm start.
@@ -22,6 +23,7 @@ class Context(NamedTuple):
         extra: The rule's own memory (`Distribution.extra`), as a latent mean.
     """
 
+    state: State
     mean: Array
     std: Array
     previous: Array

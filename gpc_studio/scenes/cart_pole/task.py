@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gpc_studio.scenes.state import Array, InitialState, State
-from gpc_studio.scenes.task import Camera, Goal, Randomisation, Task, Weight
+from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, Weight
 
 if TYPE_CHECKING:
     from gpc_studio.scenes.dynamics import Dynamics
@@ -49,6 +49,7 @@ class CartPole(Task):
     success_hold = 2.0
     episode_seconds = 10.0
     camera = Camera(position=(0.7, -5.6, 2.5), look_at=(0.0, 0.0, 1.15))
+    mirror = Mirror(observation=(-1, 1, -1, -1, -1), control=(-1,))
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "*": {
             "samples": 64, "horizon": 1.0, "knots": 6, "spline": "linear", "rate": 50.0,

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpc_studio.scenes.push_t.coverage import coverage, footprint, largest_offset
 from gpc_studio.scenes.state import Array, InitialState, State
-from gpc_studio.scenes.task import Camera, Goal, Randomisation, Task, Weight
+from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, Weight
 
 if TYPE_CHECKING:
     from shapely import Polygon
@@ -57,6 +57,7 @@ class PushT(Task):
     success_hold = 0.0
     episode_seconds = 25.0
     camera = Camera(position=(0.0, -1.05, 1.3), look_at=(0.0, -0.05, 0.0))
+    mirror = Mirror(observation=(-1, 1, -1, 1, 1, -1), control=(-1, 1))
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "*": {
             "samples": 32, "horizon": 3.0, "knots": 4, "spline": "cubic", "rate": 10.0,
@@ -90,17 +91,21 @@ class PushT(Task):
         """Pusher xy and block xy in the goal's frame, m, cosine and sine of the yaw error (6,)."""
         import jax.numpy as jnp
 
-        cosine, sine = _goal_direction(state)
-        to_goal_frame = jnp.stack([jnp.stack([cosine, sine]), jnp.stack([-sine, cosine])])
-        goal = state.mocap_pos[0, :2]
-        error_cosine, error_sine = _yaw_error(state)
-        return jnp.concatenate(
-            [
-                to_goal_frame @ (state.qpos[:2] - goal),
-                to_goal_frame @ (state.qpos[2:4] - goal),
-                jnp.stack([error_cosine, error_sine]),
-            ]
-        )
+        pusher, block = self.to_policy_frame(state, state.qpos[:4].reshape(2, 2))
+        return jnp.concatenate([pusher, block, jnp.stack(_yaw_error(state))])
+
+    def to_policy_frame(self, state: State, controls: Array) -> Array:
+        """Positions of the pusher in the goal's frame, m (..., 2)."""
+        return (controls - state.mocap_pos[0, :2]) @ _goal_rotation(state)
+
+    def from_policy_frame(self, state: State, controls: Array) -> Array:
+        """Positions of the pusher in the world frame, m (..., 2)."""
+        return controls @ _goal_rotation(state).T + state.mocap_pos[0, :2]
+
+    @cached_property
+    def policy_range(self) -> np.ndarray:
+        """The square of the actuators turned by any angle about the goal's default place (2, 2)."""
+        return np.sqrt(2.0) * self.control_range
 
     def hold_control(self, state: State) -> Array:
         """The servos hold the pusher where it is (2,)."""
@@ -153,6 +158,14 @@ def _goal_direction(state: State) -> tuple[Array, Array]:
     """Cosine and sine of the goal's yaw."""
     w, z = state.mocap_quat[0, 0], state.mocap_quat[0, 3]
     return w * w - z * z, 2.0 * w * z
+
+
+def _goal_rotation(state: State) -> Array:
+    """Matrix that turns vectors from the goal's frame into the world's (2, 2)."""
+    import jax.numpy as jnp
+
+    cosine, sine = _goal_direction(state)
+    return jnp.stack([jnp.stack([cosine, -sine]), jnp.stack([sine, cosine])])
 
 
 def _yaw_error(state: State) -> tuple[Array, Array]:

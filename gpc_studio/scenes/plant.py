@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
-from gpc_studio.app.mujoco_log import keep_mujoco_quiet
+from gpc_studio.scenes.mujoco_log import keep_mujoco_quiet
 from gpc_studio.scenes.state import InitialState, State
 
 _TIME = mujoco.mjtState.mjSTATE_TIME.value
