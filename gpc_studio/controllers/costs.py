@@ -64,7 +64,7 @@ def trajectory_terms(
     """Weighted cost terms of one episode's trajectories.
 
     `dt * sum_t running(x_t, u_t)` for a running term, its value at x_T for a terminal one; each
-    times its weight. Diverged rollouts have no meaningful terms.
+    times its weight, and zero where that is zero. Diverged rollouts have no meaningful terms.
 
     Args:
         task: The task.
@@ -108,7 +108,8 @@ def trajectory_terms(
         return jnp.stack([terms[name] for name in task.weights], axis=-1)
 
     parts = (rollouts.qpos, rollouts.qvel, rollouts.act, rollouts.sensordata)
-    return jax.vmap(domain)(parts) * weights
+    terms = jax.vmap(domain)(parts)
+    return jnp.where(weights == 0, 0.0, terms * weights)  # a term that is off cannot spread NaN
 
 
 def trajectory_costs(terms: Array, ok: Array) -> Array:
