@@ -112,7 +112,7 @@ def cases(task: Task, controller: str) -> list[Case]:
 
 
 def measure(case: Case, repeats: int, threads: int = 0) -> dict[str, Any]:
-    """Medians of planning step and bare rollout, ms, and the median of their ratios.
+    """Medians of planning step and bare rollout, ms, and the ratio of the medians.
 
     Each planning step is followed by the rollout of the very same states and controls, so that
     the two are equally hard and a busy moment of the machine meets both.
