@@ -121,6 +121,8 @@ class Task(ABC):
             must have their observation and their controls.
         defaults: Option values by controller name, `"*"` for all of them, as in
             `{"*": {"horizon": 1.0}, "mppi": {"temperature": 0.1}}`.
+        training: Option values of training and collecting, by method or "collect", as in
+            `{"gpc": {"iterations": 20}}`; see `gpc-studio train`.
     """
 
     name: ClassVar[str]
@@ -137,6 +139,7 @@ class Task(ABC):
     mirror: ClassVar[Mirror | None] = None
     policies_of: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:

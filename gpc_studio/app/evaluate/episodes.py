@@ -16,6 +16,7 @@ from gpc_studio.app.evaluate.statistics import median
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.controllers.plan import Plan
+    from gpc_studio.controllers.planner import Memory
     from gpc_studio.scenes.plant import Advance
     from gpc_studio.scenes.state import State
     from gpc_studio.scenes.task import Task
@@ -72,16 +73,34 @@ class EpisodeRun:
     threads: int = 0
 
 
+class Planned(NamedTuple):
+    """The planning step that a period began with, for whoever keeps plans; leading axis E.
+
+    Attributes:
+        episodes: Index of the episode at every place, or None where all are done.
+        state: States planned from.
+        before: The planner's memory before the step.
+        plan: The plan.
+    """
+
+    episodes: list[int | None]
+    state: State
+    before: Memory
+    plan: Plan
+
+
 class Period(NamedTuple):
     """What one replanning period of the batch brought.
 
     Attributes:
         results: The episodes that ended in it.
         underway: Simulated part of the episodes that have not ended, in episodes.
+        planned: The planning step that it began with.
     """
 
     results: list[EpisodeResult]
     underway: float
+    planned: Planned
 
 
 @dataclass
@@ -150,8 +169,9 @@ class LockStep:
             self._planner.compile(self._plant.observe())
             while any(slot.episode for slot in self._slots):
                 state = self._plant.observe()
-                memory = self._with_fresh_memory(memory, state, fresh)
-                memory, plan = self._plan(memory, state)
+                before = self._with_fresh_memory(memory, state, fresh)
+                memory, plan = self._plan(before, state)
+                at_work = [slot.episode.index if slot.episode else None for slot in self._slots]
                 controls = self._controls(plan)
                 advance = self._plant.advance(controls)
                 fresh[:] = False
@@ -160,7 +180,8 @@ class LockStep:
                     results.append(result)
                     fresh[place] = True
                     self._place(place, self._slots[place])
-                yield Period(results, self._underway())
+                planned = Planned(at_work, state, before, plan)
+                yield Period(results, self._underway(), planned)
         finally:
             self._planner.close()
 
