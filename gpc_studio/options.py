@@ -51,7 +51,9 @@ class Option:
         group: Heading under which front ends show it.
         help: One sentence.
         label: Name that people see.
-        static: Whether a new value changes array shapes, so that code must be compiled again.
+        static: Whether a new value needs preparation, as code compiled for other array shapes.
+        dynamic: Whether there are only certain values, but which is known only at run time, as
+            with names of files; `choices` is empty then.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Option:
     help: str = ""
     label: str = ""
     static: bool = False
+    dynamic: bool = False
 
     @property
     def expected(self) -> str:
@@ -123,11 +126,12 @@ def option(
     group: str = "",
     label: str = "",
     static: bool = False,
+    dynamic: bool = False,
 ) -> Any:
     """A dataclass field with the metadata of an :class:`Option`; its type is that of `default`."""
     facts: dict[str, Any] = dict(
         kind=type(default), min=min, max=max, step=step, unit=unit, choices=tuple(choices),
-        group=group, help=help, label=label, static=static,
+        group=group, help=help, label=label, static=static, dynamic=dynamic,
     )  # fmt: skip
     return dataclasses.field(default=default, metadata={_KEY: facts})
 

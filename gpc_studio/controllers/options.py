@@ -48,18 +48,30 @@ def static_part(options: Any) -> tuple[Any, ...]:
 def encoded(options: Options) -> Options:
     """Options as jitted code takes them: numbers as arrays, a choice as its index.
 
-    Inside jitted code `options.execute` is therefore a traced integer; compare it with
-    :func:`code`, or hand it to `jax.lax.switch` with one branch for every choice in order.
+    Names of things that code is handed in another way, as of a checkpoint, are left out: they must
+    not have it compiled anew. Inside jitted code `options.execute` is therefore a traced integer;
+    compare it with :func:`code`, or hand it to `jax.lax.switch` with one branch for every choice
+    in order.
     """
     described = describe(type(options))
-    leaves = {}
+    leaves, names = {}, {name: "" for name, option in described.items() if option.dynamic}
     for name in traced_names(type(options)):
         value, option = getattr(options, name), described[name]
         if option.choices:
             leaves[name] = np.int32(option.choices.index(value))
         else:
             leaves[name] = np.float32(value) if option.kind is float else np.int32(value)
-    return replace(options, **jax.device_put(leaves))  # pyright: ignore[reportArgumentType]
+    return replace(options, **names, **jax.device_put(leaves))  # pyright: ignore[reportArgumentType]
+
+
+def rolls_out(options: Any) -> bool:
+    """Whether plans are made from rollouts; some controllers act without, unless asked for them."""
+    return getattr(options, "show_rollouts", True)
+
+
+def sample_count(options: Any) -> int:
+    """Candidates of a planning step, N: the one that is executed when nothing is rolled out."""
+    return options.samples if rolls_out(options) else 1
 
 
 def code(choices: Sequence[str], choice: str) -> int:
@@ -91,10 +103,6 @@ class PlanningOptions:
     rate: float = option(
         20.0, min=1.0, max=200.0, step=1.0, unit="Hz", group="Plan", label="Planning rate",
         help="Planning steps asked for per second of simulation.",
-    )  # fmt: skip
-    execute: str = option(
-        "mean", choices=EXECUTE, group="Plan",
-        help="Whether the mean of the distribution or the best sample is executed.",
     )  # fmt: skip
     domains: int = option(
         1, min=1, max=16, step=1, static=True, group="Domain randomisation",

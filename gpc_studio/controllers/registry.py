@@ -34,7 +34,9 @@ class ControllerSpec:
         options_type: Options dataclass, a `PlanningOptions` with `options_pytree`.
         rule: How costs move the distribution.
         gaussian: Whether samples that no other proposal draws are Gaussian around the mean.
+        previous: Whether the previous plan is a sample, the first.
         proposals: Names of further proposals that whoever makes the planner must hand in.
+        like: Name of a controller whose defaults on a task this one takes before its own, or "".
     """
 
     name: str
@@ -43,7 +45,9 @@ class ControllerSpec:
     options_type: type[PlanningOptions]
     rule: Rule
     gaussian: bool = True
+    previous: bool = True
     proposals: tuple[str, ...] = ()
+    like: str = ""
 
 
 @cache
@@ -87,9 +91,10 @@ def controller(name: str, *packages: str) -> ControllerSpec:
 def default_options(task: Task, name: str, *packages: str) -> PlanningOptions:
     """Options of a controller on a task.
 
-    The controller's own defaults, changed by `task.defaults["*"]`, then by `task.defaults[name]`.
-    An option under "*" that this controller does not have is skipped, since it is meant for
-    those that do; one that no controller has is an error.
+    The controller's own defaults, changed by `task.defaults["*"]`, then by those of the controller
+    that it is `like`, then by `task.defaults[name]`. An option under "*" that this controller does
+    not have is skipped, since it is meant for those that do; one that no controller has is an
+    error.
 
     Raises:
         OptionError: A default is unknown or out of its range; the message names the task.
@@ -97,7 +102,7 @@ def default_options(task: Task, name: str, *packages: str) -> PlanningOptions:
     spec = controller(name, *packages)
     own = describe(spec.options_type)
     anywhere = {key for c in controllers(*packages).values() for key in describe(c.options_type)}
-    shared = task.defaults.get("*", {})
+    shared, like = task.defaults.get("*", {}), task.defaults.get(spec.like, {})
     for key, value in shared.items():
         if key not in anywhere:
             raise OptionError(
@@ -105,6 +110,7 @@ def default_options(task: Task, name: str, *packages: str) -> PlanningOptions:
             )
     try:
         options = updated(spec.options_type(), {k: v for k, v in shared.items() if k in own})
+        options = updated(options, {k: v for k, v in like.items() if k in own})
         return updated(options, task.defaults.get(name, {}))
     except OptionError as error:
         error.args = (f"defaults of task {task.name} for {name}: {error}",)

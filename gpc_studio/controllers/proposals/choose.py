@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpc_studio.controllers.options import PlanningOptions
+from gpc_studio.controllers.options import PlanningOptions, sample_count
 from gpc_studio.controllers.proposals.base import Proposal
 from gpc_studio.controllers.proposals.gaussian import Gaussian
 from gpc_studio.controllers.proposals.previous import Previous
@@ -24,14 +24,14 @@ def all_proposals(
     missing = [name for name in spec.proposals if name not in names]
     if missing:
         raise ValueError(f"controller {spec.name} needs a proposal {', '.join(missing)}")
-    chosen = (Previous(), *given)
-    left = options.samples - sum(proposal.count(options) for proposal in chosen)
+    chosen = (Previous(), *given) if spec.previous else tuple(given)
+    left = sample_count(options) - sum(proposal.count(options) for proposal in chosen)
     sizes = {proposal.latent_size for proposal in chosen if proposal.latent_size}
     if len(sizes) > 1:
         raise ValueError(f"proposals have latents of different sizes: {sorted(sizes)}")
     if left < 0 or (left > 0 and not spec.gaussian):
         raise ValueError(
-            f"controller {spec.name}: samples is {options.samples}, but its proposals and the "
-            f"previous plan draw {options.samples - left}"
+            f"controller {spec.name}: samples is {sample_count(options)}, but its proposals and "
+            f"the previous plan draw {sample_count(options) - left}"
         )
     return (*chosen, Gaussian(left)) if left else chosen

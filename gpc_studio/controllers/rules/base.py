@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gpc_studio.controllers.options import PlanningOptions, options_pytree
+from gpc_studio.controllers.options import EXECUTE, PlanningOptions, options_pytree
 from gpc_studio.options import option
 from gpc_studio.scenes.state import Array
 
@@ -46,6 +46,10 @@ class Candidates(NamedTuple):
 class GaussianOptions(PlanningOptions):
     """Options of rules that sample around the mean with a fixed deviation."""
 
+    execute: str = option(
+        "mean", choices=EXECUTE, group="Plan",
+        help="Whether the mean of the distribution or the best sample is executed.",
+    )  # fmt: skip
     noise: float = option(
         0.3, min=0.01, max=2.0, step=0.01, unit="of range", group="Sampling",
         help="Standard deviation of the samples, as a fraction of half the actuator range.",
@@ -104,6 +108,29 @@ class Rule(ABC):
         del iteration
         knots = distribution.mean.shape[0]
         return options.noise * profile(knots, options.ramp) * scale
+
+    def admit(
+        self,
+        key: Array,
+        distribution: Distribution,
+        candidates: Candidates,
+        *,
+        scale: Array,
+        options: Any,
+    ) -> Candidates:
+        """The candidates to roll out, of those that were drawn: all of them, as they are.
+
+        A rule that replaces some gives them the source of what they are then.
+
+        Args:
+            key: PRNG key.
+            distribution: The distribution, its mean shifted to now.
+            candidates: What the proposals drew.
+            scale: Half the actuator range (nu,).
+            options: Encoded options.
+        """
+        del key, distribution, scale, options
+        return candidates
 
     def update(
         self,
