@@ -44,6 +44,11 @@ def basis(kind: str, knots: int, horizon: float, dt: float) -> np.ndarray:
     return rows
 
 
+def resampling(kind: str, knots: int, horizon: float, times: np.ndarray) -> np.ndarray:
+    """Spline values at times known beforehand, s, per unit of every knot (n, K), float64."""
+    return _rows(np, kind, knots, np.asarray(times, np.float64) / horizon)
+
+
 def evaluate(kind: str, values: Array, horizon: float, times: Array) -> Array:
     """Values at traced times of the spline through knots.
 
