@@ -190,3 +190,8 @@ class Recorder:
 
 def node_names(server):
     return set(server.scene._handle_from_node_name)
+
+
+def connected(server, monkeypatch, *clients):
+    """Makes a server say that these browsers are connected."""
+    monkeypatch.setattr(server, "get_clients", lambda: dict.fromkeys(clients))

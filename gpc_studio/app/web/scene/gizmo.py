@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpc_studio.app.web.scene.clearance import handle_offset
 from gpc_studio.scenes.task import Goal
 
 if TYPE_CHECKING:
@@ -87,7 +88,12 @@ def restricted(
 
 
 class GoalGizmo:
-    """The goal's handle in every browser; one user's drag is not disturbed by the session."""
+    """The goal's handle in every browser; one user's drag is not disturbed by the session.
+
+    Attributes:
+        mocap: Index of the goal's mocap pose, or -1.
+        lift: Where the handle stands beside the goal, world frame, m (3,); see `clearance`.
+    """
 
     def __init__(
         self,
@@ -114,6 +120,7 @@ class GoalGizmo:
         self._sent: tuple[np.ndarray, np.ndarray, float] | None = None
         self._nodes: list[tuple[viser.TransformControlsHandle, Control, np.ndarray]] = []
         self.mocap = -1
+        self.lift = np.zeros(3)
         if task.goal is None:
             return
         model = task.model
@@ -129,6 +136,7 @@ class GoalGizmo:
         # Large enough to reach around the goal, small enough to leave it in sight.
         extent, reach = float(model.stat.extent), _reach(model, body.id)
         arrows = float(np.clip(1.5 * reach, 0.08 * extent, 0.22 * extent))
+        self.lift = handle_offset(model, task.goal, self._home[0], task.camera, arrows)
         for number, control in enumerate(controls_of(task.goal)):
             # A ring alone is put around the goal, where it is looked for.
             scale = arrows if control.translates else max(reach, arrows)
@@ -204,7 +212,7 @@ class GoalGizmo:
         self._pose = position, quaternion
         with self._server.atomic():
             for node, control, offset in self._nodes:
-                node.position = position
+                node.position = position + self.lift
                 # A control that only moves keeps the world's axes.
                 if control.rotates:
                     node.wxyz = _multiply(quaternion, offset)
@@ -222,7 +230,7 @@ class GoalGizmo:
             disable_rotations=not control.rotates,
             depth_test=False,
             opacity=0.85,
-            position=self._home[0],
+            position=self._home[0] + self.lift,
             wxyz=_multiply(self._home[1], offset) if control.rotates else IDENTITY,
         )
 
@@ -231,7 +239,9 @@ class GoalGizmo:
             if event.client_id is None:
                 return
             # What this control cannot change keeps the value that the others have given it.
-            position = event.target.position if control.translates else self._pose[0]
+            position = self._pose[0]
+            if control.translates:
+                position = event.target.position - self.lift
             quaternion = self._pose[1]
             if control.rotates:
                 quaternion = _multiply(event.target.wxyz, _conjugate(offset))
