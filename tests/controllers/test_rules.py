@@ -180,6 +180,28 @@ def test_cem_starts_afresh_when_it_stalls():
     assert (np.asarray(distribution.std) < fresh).all()
 
 
+@pytest.mark.parametrize("end", [3.0, 0.9])
+def test_cem_starts_afresh_ever_later_while_that_does_not_help(end):
+    options, distribution, knots = example("cem", patience=3, progress=0.05, noise=0.5)
+    knots = (0.01 * knots).astype(np.float32)
+    fresh = np.asarray(distribution.std)
+    cost = np.linspace(1, 2, 12).astype(np.float32)
+
+    def plans_between(scale, count):
+        nonlocal distribution
+        found, plans = [], 0
+        while len(found) < count:
+            distribution, _ = UPDATE["cem"](distribution, knots, scale * cost, options, 0.0)
+            plans += 1
+            if (np.asarray(distribution.std) == fresh).all():
+                found, plans = [*found, plans], 0
+        return found
+
+    assert plans_between(1.0, 6) == [4, 6, 12, 24, 24, 24]
+    # A changed problem, or a better plan: the first plan of it counts as progress if it is better.
+    assert plans_between(end, 3) == ([3, 6, 12] if end > 1 else [4, 6, 12])
+
+
 def test_cem_keeps_everything_when_all_diverge():
     options, distribution, knots = example("cem")
     new, weight = UPDATE["cem"](distribution, knots, np.full(12, np.inf, np.float32), options, 0.0)

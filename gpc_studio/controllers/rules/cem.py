@@ -21,6 +21,7 @@ from gpc_studio.options import option
 from gpc_studio.scenes.state import Array
 
 CENTRES = ("elites", "best")
+_LONGEST_WAIT = 8.0  # times `patience`
 
 
 @options_pytree
@@ -50,7 +51,8 @@ class CEMOptions(GaussianOptions):
     )  # fmt: skip
     patience: int = option(
         10, min=0, max=100, step=1, unit="plans", group="Rule",
-        help="Plans without progress after which the deviation starts afresh; 0: never.",
+        help="Plans without progress after which the deviation starts afresh, longer where that"
+        " does not help; 0: never.",
     )  # fmt: skip
     progress: float = option(
         0.01, min=0.0, max=0.5, step=0.01, group="Rule",
@@ -59,10 +61,19 @@ class CEMOptions(GaussianOptions):
 
 
 class Progress(NamedTuple):
-    """What CEM remembers to notice a stall: the best cost so far, and plans since it fell."""
+    """What CEM remembers to notice a stall, and whether starting afresh helps.
+
+    Attributes:
+        best: Lowest cost since the deviation last started afresh.
+        stalled: Plans since it fell.
+        record: Lowest cost since the problem last changed.
+        wait: Multiple of `patience` after which the deviation starts afresh.
+    """
 
     best: Array
     stalled: Array
+    record: Array
+    wait: Array
 
 
 class CEM(Rule):
@@ -71,7 +82,9 @@ class CEM(Rule):
     The ramp multiplies the elites' deviation, the floor and the start value, so that knots far
     ahead, which will be planned again, keep exploring. When the best cost has not fallen for
     `patience` plans, the deviation starts afresh (Brudermueller et al., "GPC-CEM", section IV;
-    its Algorithm 1 is `centre = execute = "best"`).
+    its Algorithm 1 is `centre = execute = "best"`). Where nothing is left to gain that would go on
+    for ever, so each time doubles the wait for the next, up to eight times `patience`. A new lowest
+    cost, or one twice as high (the goal was moved, the robot was pushed), ends the doubling.
     """
 
     options_type = CEMOptions
@@ -84,7 +97,8 @@ class CEM(Rule):
     def start(self, mean: Array, scale: Array, options: Any) -> Distribution:
         """Around `mean` with the start deviation."""
         std = self._fresh(mean.shape[0], scale, options)
-        return Distribution(mean, std, Progress(jnp.full((), jnp.inf), jnp.zeros(())))
+        unknown = jnp.full((), jnp.inf)
+        return Distribution(mean, std, Progress(unknown, jnp.zeros(()), unknown, jnp.ones(())))
 
     def spread(
         self, distribution: Distribution, scale: Array, options: Any, iteration: Array
@@ -118,18 +132,23 @@ class CEM(Rule):
 
         lowest = jnp.min(cost)
         last = iteration == options.iterations - 1
-        progressed = lowest < progress.best - options.progress * jnp.abs(progress.best)
-        progressed |= ~jnp.isfinite(progress.best)
+        progressed = _fell(lowest, progress.best, options.progress)
         stalled = jnp.where(progressed, 0.0, progress.stalled + last)
-        afresh = (options.patience > 0) & (stalled >= options.patience) & last
+        record = progress.record
+        helped = _fell(lowest, record, options.progress)
+        renewed = helped | (lowest > record + jnp.abs(record))
+        record = jnp.where(renewed, lowest, record)
+        wait = jnp.where(renewed, 1.0, progress.wait)
+        afresh = (options.patience > 0) & (stalled >= wait * options.patience) & last
         std = jnp.where(afresh, self._fresh(knots.shape[1], scale, options), std)
         best = jnp.where(progressed | afresh, lowest, progress.best)
         stalled = jnp.where(afresh, 0.0, stalled)
+        wait = jnp.where(afresh, jnp.minimum(2.0 * wait, _LONGEST_WAIT), wait)
 
         alive = jnp.isfinite(lowest)  # otherwise nothing was learned
         mean = jnp.where(alive, mean, average)
         std = jnp.where(alive, std, old.std)
-        return Distribution(mean, std, Progress(best, stalled)), weight
+        return Distribution(mean, std, Progress(best, stalled, record, wait)), weight
 
     def _fresh(self, knots: int, scale: Array, options: Any) -> Array:
         std = options.noise * profile(knots, options.ramp) * scale
@@ -139,6 +158,11 @@ class CEM(Rule):
         floor = options.noise_min * profile(std.shape[0], options.ramp)
         cap = jnp.maximum(options.noise_max, options.noise_min)
         return jnp.clip(std, jnp.minimum(floor, cap) * scale, cap * scale)
+
+
+def _fell(cost: Array, before: Array, share: Array) -> Array:
+    """Whether a cost is lower than one before it by more than a share of that."""
+    return (cost < before - share * jnp.abs(before)) | ~jnp.isfinite(before)
 
 
 CONTROLLER = ControllerSpec(
