@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,12 @@ class RunOptions:
     paused: bool = option(False, help="Start paused.")
     host: str = option(
         "127.0.0.1", help="Address to serve at; any other than this machine needs a token."
+    )
+    token: str = option(
+        "",
+        help="Secret that the URL must carry, at least 16 letters, digits or - . _ ~; empty makes"
+        " one where one is needed. Other users of this machine can read its command lines: a"
+        " configuration file tells less.",
     )
     port: int = option(8080, min=0, max=65535, help="Port to serve at; 0 takes a free one.")
     open: bool = option(True, help="Open the page in a browser when there is a display.")
@@ -204,6 +211,7 @@ def _second_pass(
             print(f"gpc-studio: {broken}", file=sys.stderr)
         raise
     run = updated(run, _only(given, RunOptions))
+    _check_token(run.token)
     if broken and run.headless:
         raise UsageError(broken)
     return RunSettings(
@@ -226,6 +234,15 @@ def _load(name: str) -> tuple[Task, str]:
         if is_task_path(name) and Path(name).is_file():
             return choose_task(RunOptions().task), str(error)
         raise
+
+
+def _check_token(token: str) -> None:
+    """Refuses a token that can be guessed, or that a URL cannot carry as it is."""
+    if token and not re.fullmatch(r"[A-Za-z0-9._~-]{16,}", token):
+        raise UsageError(
+            "--token: expected at least 16 letters, digits or - . _ ~ and nothing else, got"
+            f" {len(token)} characters; leave it out and one is made"
+        )
 
 
 def _only(values: Mapping[str, Any], options_type: type) -> dict[str, Any]:

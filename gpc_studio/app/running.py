@@ -42,7 +42,7 @@ def run_with_page(settings: RunSettings) -> int:
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_requests())
         try:
-            server = WebServer(run.host, run.port)
+            server = WebServer(run.host, run.port, run.token or None)
         except ServerError as error:
             raise UsageError(str(error)) from None
         stack.callback(server.stop)

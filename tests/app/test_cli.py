@@ -127,6 +127,13 @@ def test_bad_values_are_told(arguments_, message, capsys):
     assert message in shown
 
 
+@pytest.mark.parametrize("token", ["short", "0123456789abcde", "0123456789 abcdef", "ü" * 20])
+def test_a_weak_token_is_refused_and_not_shown(token):
+    with pytest.raises(UsageError, match="--token: expected at least 16 letters") as refused:
+        run.read_settings(["--token", token])
+    assert token not in str(refused.value)
+
+
 def test_the_program_ends_with_code_2_and_without_a_traceback():
     for args in (["--samples", "1"], ["--task", "pendulm"], ["--controller", "mpi"]):
         done = program(*args)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -126,6 +127,19 @@ def test_seconds_end_the_page_too(program):
 def test_beyond_this_machine_the_url_has_a_token(program):
     run = program("--port", "0", "--host", "0.0.0.0", *SMALL)
     assert "?token=" in run.wait_for("GPC Studio at ")
+    assert run.interrupt() == 0
+
+
+def test_a_token_of_the_users_own_is_required_here_too(program, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("token: correct-horse-battery\n")
+    run = program("--port", "0", "--config", str(config), *SMALL)
+    url = run.wait_for("GPC Studio at ").split()[3]
+    assert url.endswith("/?token=correct-horse-battery")
+    with urllib.request.urlopen(url, timeout=30) as page:
+        assert page.status == 200
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(url.partition("?")[0], timeout=30)
     assert run.interrupt() == 0
 
 
