@@ -38,7 +38,7 @@ def choose_controller(task: Task, name: str) -> PlanningOptions:
     Raises:
         UsageError: There is no such controller.
     """
-    from gpc_studio.controllers.registry import controller_names, default_options
+    from gpc_studio.app.planners import controller_names, default_options
 
     known = controller_names()
     if name not in known:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpc_studio.controllers.registry import controller_names, default_options
+from gpc_studio.app.planners import controller_names
+from gpc_studio.controllers.registry import default_options
+from gpc_studio.models.controllers.options import PACKAGE
 from gpc_studio.options import OptionError
 from gpc_studio.scenes.source import TaskSource
 from gpc_studio.scenes.task import Task
@@ -33,7 +35,7 @@ def check_defaults(task: Task) -> None:
             )
     for name in names:
         try:
-            default_options(task, name)
+            default_options(task, name, PACKAGE)
         except OptionError as error:
             line = source.text_line("defaults", error.name)
             raise source.error(str(error), line) from None

@@ -25,7 +25,7 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from gpc_studio.controllers.registry import controllers
+    from gpc_studio.app.planners import controllers
     from gpc_studio.scenes.registry import task_class, task_names
 
     tasks = {name: task_class(name).summary for name in task_names()}

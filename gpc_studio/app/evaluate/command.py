@@ -99,6 +99,7 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
     Raises:
         UsageError: Something that was asked for cannot be done.
         OptionError: An option or a weight is not acceptable.
+        PolicyError: A controller needs a policy that cannot be had.
         KeyboardInterrupt: Ctrl+C; what was finished is in the file.
     """
     for name, value in (("--episodes", wanted.episodes), ("--jobs", wanted.jobs),
@@ -111,6 +112,7 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
     task = choose_task(wanted.task)
     weights = task.default_weights() | _weights(task, settings(wanted.weight, "--weight"))
     options = controller_options(task, wanted.controllers, settings(wanted.set, "--set"))
+    policies = {name: policy_digest(task, chosen) for name, chosen in options.items()}
     starts, shared = _starts(wanted, task)
     path = wanted.out or Path("results") / f"evaluate_{task.name}_seed{wanted.seed}.json"
 
@@ -121,7 +123,11 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
         results = ResultsFile(
             path, task.name, typed, shared, episodes=len(starts), fresh=wanted.fresh
         )
-        _run(wanted, results, options, weights, starts)
+        missing = {}
+        for name, chosen in options.items():
+            done = results.begin(name, asdict(chosen) | policies[name])
+            missing[name] = [start for start in starts if start.index not in done]
+        _run(wanted, results, options, weights, missing)
     return results.content
 
 
@@ -147,6 +153,23 @@ def controller_options(
         values = {k: parse_text(own[k], text) for k, text in changes.items() if k in own}
         found[name] = updated(options, values)
     return found
+
+
+def policy_digest(task: Task, options: PlanningOptions) -> dict[str, str]:
+    """Fingerprint of the policy of a controller; empty for one without.
+
+    Raises:
+        PolicyError: It cannot be had.
+    """
+    import hashlib
+
+    from gpc_studio.app.planners import checkpoint_path, policy_proposals, uses_policy
+
+    if not uses_policy(options):
+        return {}
+    policy_proposals(task, options)  # told here, and not by a process of the evaluation
+    content = checkpoint_path(task, options).read_bytes()
+    return {"checkpoint_digest": hashlib.sha256(content).hexdigest()[:16]}
 
 
 def task_digest(task: Task) -> str:
@@ -207,7 +230,7 @@ def _run(
     results: ResultsFile,
     options: Mapping[str, PlanningOptions],
     weights: Mapping[str, float],
-    starts: Sequence[EpisodeStart],
+    missing: Mapping[str, Sequence[EpisodeStart]],
 ) -> None:
     from rich.console import Console
 
@@ -218,10 +241,9 @@ def _run(
     runs = []
     with ProgressBars(Console(stderr=True)) as bars:
         for name, chosen in options.items():
-            done = results.begin(name, asdict(chosen))
-            missing = [start for start in starts if start.index not in done]
-            bars.add(results.row(name), len(done) + len(missing))
-            runs.append(EpisodeRun(wanted.task, name, chosen, weights, missing, wanted.batch))
+            row, starts = results.row(name), missing[name]
+            bars.add(row, len(row["episodes"]) + len(starts))
+            runs.append(EpisodeRun(wanted.task, name, chosen, weights, starts, wanted.batch))
         results.save()
         for event in runner.run(runs, wanted.jobs):
             if isinstance(event, runner.Finished):

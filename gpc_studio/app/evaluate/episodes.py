@@ -38,6 +38,11 @@ class EpisodeResult:
         plan_ms: Median planning time, ms, of one planning step of the batch divided by the
             number of its episodes.
         diverged: Whether the simulation could not go on.
+        winners: Share of the plans whose best sample came from a source, by its name; None when
+            there is but one, or no policy among them.
+        cem_ratio: Share of the plans whose best sample came from the controller's own distribution,
+            its mean included, rather than from the policy: the CEM sample ratio of Brudermueller
+            et al., "Generative Models From and For Sampling-Based MPC", 2025, Table I.
     """
 
     index: int
@@ -47,6 +52,8 @@ class EpisodeResult:
     final_cost: float | None
     plan_ms: float
     diverged: bool = False
+    winners: Mapping[str, float] | None = None
+    cem_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +119,11 @@ class _Slot:
     step: int = 0
     held_since: int | None = None
     plan_ms: list[float] = field(default_factory=list)
+    winners: list[int] = field(default_factory=list)
 
     def next_episode(self) -> EpisodeStart | None:
         self.episode = self.waiting.popleft() if self.waiting else None
-        self.step, self.held_since, self.plan_ms = 0, None, []
+        self.step, self.held_since, self.plan_ms, self.winners = 0, None, [], []
         return self.episode
 
 
@@ -132,9 +140,10 @@ class LockStep:
 
         Raises:
             TaskError: The task cannot be loaded.
+            PolicyError: The controller's policy cannot be had.
         """
         from gpc_studio.app.environment import run_programs_inline
-        from gpc_studio.controllers.planner import Planner
+        from gpc_studio.app.planners import make_planner
         from gpc_studio.scenes import load_task
         from gpc_studio.scenes.plant import Plant
 
@@ -142,7 +151,7 @@ class LockStep:
         self._run = run
         self._task = load_task(run.task)
         self._plant = Plant(self._task.model, run.batch, run.threads)
-        self._planner = Planner(
+        self._planner = make_planner(
             self._task, run.controller, run.options, episodes=run.batch, threads=run.threads
         )
         self._cost = _running_cost(self._task, run.weights)
@@ -220,8 +229,10 @@ class LockStep:
         begin = time.perf_counter()
         memory, plan, _ = self._planner.step(memory, state, self._run.options, self._run.weights)
         plan_ms = 1e3 * (time.perf_counter() - begin) / self._run.batch
-        for slot in self._slots:
+        best = np.take_along_axis(plan.source, np.asarray(plan.best)[:, None], axis=1)[:, 0]
+        for slot, winner in zip(self._slots, best.tolist(), strict=True):
             slot.plan_ms.append(plan_ms)
+            slot.winners.append(winner)
         return memory, plan
 
     def _controls(self, plan: Plan) -> np.ndarray:
@@ -282,7 +293,21 @@ class LockStep:
             final_cost=None if final is None else self._cost(final, control),
             plan_ms=median(slot.plan_ms) or 0.0,
             diverged=final is None,
+            **self._shares(slot.winners),
         )
+
+    def _shares(self, winners: Sequence[int]) -> dict[str, Any]:
+        """Which sources the best samples of an episode came from."""
+        from gpc_studio.controllers.plan import Source
+
+        sources = sorted(set(self._planner.source.tolist()))
+        if len(sources) < 2 or int(Source.FLOW) not in sources:
+            return {}
+        share = {source: round(winners.count(source) / len(winners), 6) for source in sources}
+        return {
+            "winners": {Source(source).name.lower(): value for source, value in share.items()},
+            "cem_ratio": round(1.0 - share[int(Source.FLOW)], 6),
+        }
 
 
 def _running_cost(

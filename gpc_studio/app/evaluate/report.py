@@ -86,9 +86,11 @@ def results_table(content: Mapping[str, Any]) -> Group:
     table = compact_table(f"{content['task']}, seed {seed}")
     for name in ("controller", "engine"):
         table.add_column(name, no_wrap=True)
-    for name in ("episodes", "success", "95 %", "steps", "plan ms"):
+    rows = content["rows"]
+    mixed = any("cem_ratio_mean" in row for row in rows)
+    for name in ("episodes", "success", "95 %", "steps", "plan ms", *["CEM ratio"] * mixed):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in content["rows"]:
+    for row in rows:
         low, high = row["wilson95"]
         table.add_row(
             row["controller"],
@@ -98,19 +100,25 @@ def results_table(content: Mapping[str, Any]) -> Group:
             f"{low:.3f}-{high:.3f}",
             _mean_and_sd(row["steps_mean"], row["steps_sd"]),
             "-" if row["plan_ms_median"] is None else f"{row['plan_ms_median']:.3f}",
+            *[_mean_and_sd(row.get("cem_ratio_mean"), row.get("cem_ratio_sd"), 2)] * mixed,
         )
     legend = (
         "95 %: Wilson interval of the success. steps: until the goal was reached, mean ± sd of the"
         f" successful episodes. plan ms: median time of one planning step of {batch} episodes at"
         f" once, divided by {batch}."
     )
+    if mixed:
+        legend += (
+            " CEM ratio: share of the plans whose best sample was not the policy's, mean ± sd of"
+            " the episodes."
+        )
     return Group(table, Text(legend, "dim"))
 
 
-def _mean_and_sd(mean: float | None, sd: float | None) -> str:
+def _mean_and_sd(mean: float | None, sd: float | None, digits: int = 1) -> str:
     if mean is None:
         return "-"
-    return f"{mean:.1f}" if sd is None else f"{mean:.1f} ± {sd:.1f}"
+    return f"{mean:.{digits}f}" if sd is None else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def _success(row: Mapping[str, Any]) -> str:

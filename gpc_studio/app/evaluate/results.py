@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from gpc_studio.app.errors import UsageError
 from gpc_studio.app.evaluate.episodes import EpisodeResult
 from gpc_studio.app.evaluate.statistics import mean_and_sd, median, wilson_interval
+from gpc_studio.files import write_atomically
 
 _PACKAGES = ("gpc-studio", "mujoco", "jax", "numpy")
 
@@ -96,6 +97,8 @@ class ResultsFile:
             "plan_ms": round(result.plan_ms, 4),
             "diverged": result.diverged,
         }
+        if result.winners is not None:
+            episode |= {"winners": dict(result.winners), "cem_ratio": result.cem_ratio}
         row["engine"] = engine
         self._fill(row, [*_held(row), episode])
 
@@ -164,13 +167,9 @@ def only_writer(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON beside `path` and moves it there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Writes JSON in one piece."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
 
 
 def _held(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -189,7 +188,19 @@ def _figures(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "steps_mean": mean,
         "steps_sd": sd,
         "plan_ms_median": median([episode["plan_ms"] for episode in episodes]),
+        **_sampling(episodes),
     }
+
+
+def _sampling(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Which sources the best samples came from, where a policy is one of several."""
+    found = [episode for episode in episodes if episode.get("winners")]
+    if not found:
+        return {}
+    mean, sd = mean_and_sd([episode["cem_ratio"] for episode in found])
+    names = found[0]["winners"]
+    shares = {name: statistics.fmean(e["winners"][name] for e in found) for name in names}
+    return {"cem_ratio_mean": mean, "cem_ratio_sd": sd, "winners": shares}
 
 
 def _as_read(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 - `snapshot`, `picture`: what front ends draw
 - `history`: figures of the plans over time
 - `desk`: what the user asked for, checked
-- `plant`, `goal`: the world; `plant_thread`, `motion`, `timing`, `waiters`: how it runs
+- `plant`, `goal`, `push`: the world; `plant_thread`, `motion`, `timing`, `waiters`: how it runs
 - `episode`, `rewind`: what happened in it; `pilot`, `planning`: who plans
 - `preparation`: what is loaded and compiled in the background
 - `messages`, `checks`: what people are told, and what is refused
@@ -12,7 +12,7 @@
 
 from gpc_studio.app.session.desk import MODES, SessionOptions
 from gpc_studio.app.session.history import History
-from gpc_studio.app.session.plant import push_limit
+from gpc_studio.app.session.push import push_limit
 from gpc_studio.app.session.session import Session
 from gpc_studio.app.session.snapshot import Message, PlanRecord, Snapshot, Timing
 from gpc_studio.app.session.waiters import SessionError

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpc_studio.app.arguments import weight_options
 from gpc_studio.controllers.options import PlanningOptions
-from gpc_studio.options import OptionError, did_you_mean
+from gpc_studio.options import OptionError, describe, did_you_mean
 
 if TYPE_CHECKING:
     from gpc_studio.scenes.task import Task
@@ -45,9 +45,33 @@ def check_names(changes: object, what: str) -> dict[str, object]:
 
 def check_controller(name: object) -> None:
     """Raises an `OptionError` unless there is a controller of that name."""
-    from gpc_studio.controllers.registry import controller_names
+    from gpc_studio.app.planners import controller_names
 
     check_choice("controller", name, controller_names())
+
+
+def check_dynamic(task: Task, options: PlanningOptions, changes: Mapping[str, object]) -> None:
+    """Refuses names that are not there, in options whose choices are known only now.
+
+    The present value is always accepted: it may be a file that the command line was given.
+
+    Raises:
+        OptionError: A name is none of the choices.
+    """
+    from gpc_studio.app.planners import choices
+
+    dynamic = {name for name, option in describe(type(options)).items() if option.dynamic}
+    if not dynamic & set(changes):
+        return
+    for name, known in choices(task, options).items():
+        value = changes.get(name, getattr(options, name))
+        if value == getattr(options, name):
+            continue
+        if not known:
+            raise OptionError(
+                name, f"nothing, since {task.title} has none: `gpc-studio train` makes one", value
+            )
+        check_choice(name, value, known)
 
 
 def check_vector(name: str, value: object, size: int, unit: str = "") -> np.ndarray:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpc_studio.app.planners import default_options
 from gpc_studio.app.session.checks import (
     check_controller,
+    check_dynamic,
     check_names,
     check_size,
     check_weights,
@@ -81,6 +83,7 @@ class Desk:
         pilot: The pilot in charge, or None.
         task: The task in charge.
         preparing: What is being compiled, or "".
+        choices: Choices of the options of which they are known only now, by name.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Desk:
         self.session = session
         self.pilot: Pilot | None = None
         self.preparing = ""
+        self.choices: Mapping[str, tuple[str, ...]] = {}
         self._source = source
         self._in_force = chosen
         self._failed = 0
@@ -151,6 +155,8 @@ class Desk:
             options = updated(request.options, changes)
             if options == request.options and not self._has_failed():
                 return
+            if request.task is not None:
+                check_dynamic(request.task, request.options, changes)
             check_size(request.task or self.task, options)
             before, after = (static_values(o) for o in (request.options, options))
             newly = before != after or self._has_failed()
@@ -218,7 +224,9 @@ class Desk:
                 return None
             defaults = default_options(task, request.controller)
             same = request.reload and task.defaults == self.task.defaults
-            options = updated(request.options if same else defaults, request.overrides)
+            before = request.options if same else defaults
+            options = updated(before, request.overrides)
+            check_dynamic(task, before, request.overrides)
             check_size(task, options)
             self._replace(task=task, options=options, overrides={})
             return self.request
@@ -290,13 +298,6 @@ class Desk:
             and pilot.controller == request.controller
             and pilot.planner.accepts(request.options)
         )
-
-
-def default_options(task: Task, controller: str) -> PlanningOptions:
-    """See `controllers.registry.default_options`."""
-    from gpc_studio.controllers import registry
-
-    return registry.default_options(task, controller)
 
 
 def static_values(options: PlanningOptions) -> list[object]:

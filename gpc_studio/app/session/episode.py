@@ -97,14 +97,17 @@ class Episode:
     def take(self, pilot: Pilot, *, at_once: bool) -> Pilot | None:
         """Puts another pilot in charge; the plan in force stays until its first plan.
 
+        One of the same family goes on with the memory of the one before.
+
         Args:
             pilot: Who plans from now on.
             at_once: Whether its first plan is due now rather than at the next planning instant.
 
         Returns:
-            The pilot before, for closing.
+            The pilot before, for closing, unless it is of the same family.
         """
         old, self.pilot = self.pilot, pilot
+        related = old is not None and old.family is pilot.family
         if old is not None and old.controller != pilot.controller:
             self._new_epoch()
             self.history.clear()
@@ -112,6 +115,8 @@ class Episode:
         self.faulty = False
         if at_once or self.planned_step == self.plant.step:
             self._next = self.plant.step
+        if related:
+            return None
         self._memory = None
         self._before = None
         return old
@@ -126,7 +131,7 @@ class Episode:
         self.history.truncate(self.plant.time)
         self._rate.clear()
         self.faulty = False
-        memory = instant.memory if instant.planner is self.pilot else None
+        memory = instant.memory if instant.planner is self._family else None
         self._void(memory, instant.execution)
         return True
 
@@ -229,7 +234,11 @@ class Episode:
         )
 
     def _remember(self, memory: Any) -> None:
-        self._rewind.add(Instant(self.plant.save(), self.pilot, memory, self.execution))
+        self._rewind.add(Instant(self.plant.save(), self._family, memory, self.execution))
+
+    @property
+    def _family(self) -> object:
+        return None if self.pilot is None else self.pilot.family
 
     def _new_epoch(self) -> None:
         self.epoch += 1

@@ -43,4 +43,5 @@ def picture(
         progress=plant.progress,
         timing=episode.timing(options),
         messages=messages,
+        choices=desk.choices,
     )

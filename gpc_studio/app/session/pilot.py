@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from gpc_studio.controllers.options import PlanningOptions
@@ -38,7 +38,7 @@ class PlannerLike(Protocol):
 
 
 class MakePlanner(Protocol):
-    """Makes a planner: by default `controllers.planner.Planner`."""
+    """Makes a planner: by default `app.planners.make_planner`."""
 
     def __call__(
         self, task: Task, controller: str, options: PlanningOptions, *, threads: int
@@ -56,12 +56,16 @@ class Pilot:
         controller: Name of the controller.
         planner: The planner; used by the planner thread only, except `accepts`.
         options: The options that it was compiled with.
+        family: Equal for pilots that share code, engine and memory, and differ in what they know,
+            as in the weights of a policy: one may go on where another was, and only the last of
+            them is closed.
     """
 
     task: Task
     controller: str
     planner: PlannerLike
     options: PlanningOptions
+    family: object = field(default_factory=object)
 
 
 class Job(NamedTuple):

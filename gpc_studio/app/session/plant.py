@@ -10,11 +10,10 @@ import mujoco
 import numpy as np
 
 from gpc_studio.app.session.goal import allowed_position, allowed_rotation
+from gpc_studio.app.session.push import push_limit
 from gpc_studio.scenes.state import State
 from gpc_studio.scenes.task import Task
 
-GRAVITY = 9.81
-PUSH_LIMIT = 2.0  # largest push, in weights of everything that moves
 OBSERVE_SECONDS = 0.02  # grid of the success test and of the drawn path, s of simulation
 PATH_SECONDS = 5.0
 
@@ -29,12 +28,6 @@ _FATAL = [
     )
 ]
 _FATAL_NAMES = ("position", "velocity", "acceleration", "control")
-
-
-def push_limit(model: mujoco.MjModel) -> float:
-    """Largest force of a push, N: twice the weight of everything that moves."""
-    moving = model.body_treeid >= 0
-    return PUSH_LIMIT * GRAVITY * float(model.body_mass[moving].sum())
 
 
 class PlantDivergedError(RuntimeError):

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from gpc_studio.app import planners
 from gpc_studio.app.defaults import check_defaults
+from gpc_studio.app.errors import UsageError
 from gpc_studio.app.session.desk import Desk, Request
 from gpc_studio.app.session.messages import MessageBoard, explain
 from gpc_studio.app.session.pilot import MakePlanner, Pilot, PlannerLike
@@ -23,7 +25,7 @@ from gpc_studio.scenes.registry import is_task_path, load_task
 from gpc_studio.scenes.state import State
 from gpc_studio.scenes.task import Task
 
-POLL_SECONDS = 0.5  # how often a task file is looked at
+POLL_SECONDS = 0.5  # how often a task file, or the folder of policies, is looked at
 SETTLE_SECONDS = 0.08  # a slider at rest for so long has arrived
 SETTLE_MOST = 0.4
 
@@ -73,7 +75,7 @@ class Preparation:
             wake: Called when `desk.preparing` has changed.
             give_up: Called with number, title, problem and advice when a request failed.
             file: File that the first task was loaded from, to watch, or None.
-            make_planner: Makes a planner; None: `controllers.planner.Planner`.
+            make_planner: Makes a planner; None: `app.planners.make_planner`.
             threads: Threads of the native engine; 0: as many as cores.
         """
         self._desk, self._messages = desk, messages
@@ -109,7 +111,9 @@ class Preparation:
             request = self._desk.missing()
             if request is None:
                 self._say("")
-                self._stirred.wait(POLL_SECONDS if self._file is not None else None)
+                self._look_at_choices()
+                watching = self._file is not None or bool(self._desk.choices)
+                self._stirred.wait(POLL_SECONDS if watching else None)
                 self._look_at_file()
                 continue
             self._settle(request)
@@ -137,11 +141,11 @@ class Preparation:
         try:
             taken = self._hand_over(prepared).result()
         except Exception as error:
-            prepared.pilot.planner.close()
+            self._discard(prepared.pilot)
             self._tell_failure(request, error)
             return
         if not taken:
-            prepared.pilot.planner.close()
+            self._discard(prepared.pilot)
         elif request.reload:
             self._messages.post(
                 "info", "Task reloaded", f"{prepared.pilot.task.title} is as saved."
@@ -166,6 +170,9 @@ class Preparation:
             self._say(_described(request, desk))
         assert request.task is not None
         seed = desk.session.seed
+        related = self._related(request)
+        if related is not None:
+            return Prepared(request, related, None, seed)
         plant = Plant(request.task, seed) if request.task is not desk.task else None
         state = (plant or Plant(request.task, seed)).state()
         self._check_wanted(request)
@@ -181,12 +188,41 @@ class Preparation:
         pilot = Pilot(request.task, request.controller, planner, options)
         return Prepared(request, pilot, plant, seed)
 
+    def _related(self, request: Request) -> Pilot | None:
+        """The pilot in charge with another policy, where that needs no compilation."""
+        pilot = self._desk.pilot
+        if pilot is None or pilot.task is not request.task:
+            return None
+        if pilot.controller != request.controller:
+            return None
+        planner = planners.sibling(pilot.planner, request.options)
+        if planner is None:
+            return None
+        return replace(pilot, planner=planner, options=request.options)
+
+    def _discard(self, pilot: Pilot) -> None:
+        """Closes the planner of a pilot that nobody wants any more."""
+        in_charge = self._desk.pilot
+        if in_charge is None or in_charge.family is not pilot.family:
+            pilot.planner.close()
+
+    def _look_at_choices(self) -> None:
+        """Looks what names there are for options whose choices are known only now."""
+        request = self._desk.request
+        if request.task is None:
+            return
+        try:
+            found = planners.choices(request.task, request.options)
+        except OSError:  # a folder that cannot be read now
+            return
+        if found != self._desk.choices:
+            self._desk.choices = found
+            self._wake()
+
     def _new_planner(self, task: Task, controller: str, options: PlanningOptions) -> PlannerLike:
         if self._make_planner is not None:
             return self._make_planner(task, controller, options, threads=self._threads)
-        from gpc_studio.controllers.planner import Planner
-
-        return Planner(task, controller, options, threads=self._threads)
+        return planners.make_planner(task, controller, options, threads=self._threads)
 
     def _load(self, source: str | Path | Task) -> Task:
         if isinstance(source, Task):
@@ -230,6 +266,8 @@ class Preparation:
     def _tell_failure(self, request: Request, error: Exception) -> None:
         if isinstance(error, TaskError):
             problem, advice = str(error), "Correct and save the file: it is loaded again."
+        elif isinstance(error, UsageError):
+            problem, advice = str(error), "Or choose another controller or task."
         else:
             problem = explain(error, request.task)
             advice = "Choose another value, controller or task."

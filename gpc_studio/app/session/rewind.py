@@ -17,7 +17,7 @@ class Instant:
 
     Attributes:
         plant: Full state of the plant.
-        planner: The planner that `memory` belongs to, or None.
+        planner: Family of the pilots that can go on with `memory`, or None.
         memory: Memory of the planner before the plan made at this moment, or None.
         execution: Controls in force before that plan, or None.
     """

@@ -21,6 +21,7 @@ from gpc_studio.app.session.pilot import MakePlanner
 from gpc_studio.app.session.plant import Plant
 from gpc_studio.app.session.plant_thread import PlantThread
 from gpc_studio.app.session.preparation import Preparation
+from gpc_studio.app.session.push import check_body, check_point
 from gpc_studio.app.session.rewind import SECONDS as REWIND_SECONDS
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.session.waiters import SessionError
@@ -79,7 +80,7 @@ class Session:
             speed: Simulated seconds per second on the clock.
             paused: Whether to start standing still.
             threads: Threads of the native engine; 0: as many as cores.
-            make_planner: Makes planners in place of `controllers.planner.Planner`.
+            make_planner: Makes planners in place of `app.planners.make_planner`.
 
         Raises:
             TaskError: There is no such task, or its file has a mistake.
@@ -283,17 +284,16 @@ class Session:
 
         Args:
             body: Number of a body that moves.
-            point: World frame, m (3,).
+            point: On the body or near it, world frame, m (3,).
             force: World frame, N (3,); larger ones are scaled down to the plant's limit.
 
         Raises:
             OptionError: A value is not acceptable.
         """
-        task = self.snapshot.task
-        number = Option("push body", int, 1, min=1, max=task.model.nbody - 1).check(body)
-        if task.model.body_treeid[number] < 0:
-            raise OptionError("push body", "a body that moves", task.model.body(number).name)
-        where = check_vector("push point", point, 3, "m")
+        now = self.snapshot
+        task = now.task
+        number = check_body(task.model, body)
+        where = check_point(task.model, now.state, number, point)
         how = check_vector("push force", force, 3, "N")
 
         def change(plant: Plant) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +104,7 @@ class Snapshot:
         progress: `Task.progress` of the state.
         timing: See `Timing`.
         messages: Newest messages, oldest first.
+        choices: Names that options can take of which they are known only now, by option.
     """
 
     number: int
@@ -127,3 +128,4 @@ class Snapshot:
     progress: Mapping[str, float]
     timing: Timing
     messages: tuple[Message, ...]
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -26,7 +26,7 @@ Apply = Callable[[Any], None]
 
 def hint(option: Option) -> str:
     """What a person reads when resting on a control: help, unit and range."""
-    if option.choices or option.kind is bool:
+    if option.choices or option.dynamic or option.kind is bool:
         return option.help
     return f"{option.help} ({option.expected.removeprefix('a ')})"
 
@@ -52,6 +52,15 @@ class Control:
     def _write(self, value: Any) -> None:
         if self.handle.value != value:
             self.handle.value = value
+
+    def offer(self, choices: Iterable[str]) -> None:
+        """Shows other choices in a dropdown; the value it has is always one of them."""
+        import viser
+
+        assert isinstance(self.handle, viser.GuiDropdownHandle)
+        wanted = with_value(choices, self._true_value)
+        if self.handle.options != wanted:
+            self.handle.options = wanted
 
     async def _changed(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None:  # Written by `show`.
@@ -104,15 +113,21 @@ def on_click(button: viser.GuiButtonHandle, command: Callable[[], Any]) -> viser
     return button
 
 
+def with_value(choices: Iterable[str], value: str) -> tuple[str, ...]:
+    """Choices with the value that a dropdown has, which need not be one that is offered."""
+    found = tuple(choices)
+    return found if value in found else (value, *found)
+
+
 def add_control(gui: viser.GuiApi, option: Option, value: Any, apply: Apply) -> Control:
     """The input that suits an option.
 
     A number with both limits is a slider (which has a box for typing, too), another number a box;
-    a choice is a dropdown, a boolean a checkbox.
+    a choice is a dropdown, a boolean a checkbox. Dynamic choices are offered later.
     """
     label, tip = option.label, hint(option)
-    if option.choices:
-        choices = tuple(option.choices)
+    if option.choices or option.dynamic:
+        choices = with_value(option.choices, value)
         handle = gui.add_dropdown(label, choices, initial_value=value, hint=tip)
     elif option.kind is bool:
         handle = gui.add_checkbox(label, bool(value), hint=tip)
@@ -152,8 +167,11 @@ class OptionControls:
             folders: Whether to make folders at all.
         """
         self._controls: dict[str, Control] = {}
+        self._dynamic: list[str] = []
         by_group: dict[str, list[Option]] = {}
         for option in options:
+            if option.dynamic:
+                self._dynamic.append(option.name)
             by_group.setdefault(option.group if folders else "", []).append(option)
         for group, members in by_group.items():
             with gui.add_folder(group) if group else nullcontext():
@@ -166,6 +184,11 @@ class OptionControls:
         """Shows the session's values."""
         for name, control in self._controls.items():
             control.show(values[name])
+
+    def offer(self, choices: Mapping[str, Iterable[str]]) -> None:
+        """Shows the choices of options of which they are known only now."""
+        for name in self._dynamic:
+            self._controls[name].offer(choices.get(name, ()))
 
 
 def _bound(apply: Callable[[str, Any], None], name: str) -> Apply:

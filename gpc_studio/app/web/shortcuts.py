@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpc_studio.app.planners import controller_names
 from gpc_studio.app.web.controls import run_for
 from gpc_studio.app.web.panels.session import step
-from gpc_studio.controllers.registry import controller_names
 
 if TYPE_CHECKING:
     import viser
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gpc_studio.app.session import Session
     from gpc_studio.app.web.panels.view import ViewPanel
 
-_DIGITS = "123456789"
+_DIGITS = "1234567890"
 
 
 @dataclass(frozen=True)

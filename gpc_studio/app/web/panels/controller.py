@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from gpc_studio.app.planners import controller_names
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web.controls import OptionControls, add_control
-from gpc_studio.controllers.registry import controller_names
 from gpc_studio.options import Option, describe
 
 if TYPE_CHECKING:
@@ -57,3 +57,4 @@ class OptionsPanel:
                     self._gui, describe(kind).values(), values, self._session.set_option
                 )
         self._controls.show(values)
+        self._controls.offer(snapshot.choices)

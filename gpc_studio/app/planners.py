@@ -1,0 +1,172 @@
+"""Planners as the program makes them: with the trained policies that a controller needs.
+
+Rooms below know controllers and policies apart; what is called by name here may be either.
+Listing names loads no network library; a policy does, when it is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpc_studio.app.errors import UsageError
+from gpc_studio.models.controllers.options import PACKAGE
+from gpc_studio.options import describe
+
+if TYPE_CHECKING:
+    from gpc_studio.controllers.options import PlanningOptions
+    from gpc_studio.controllers.planner import Planner
+    from gpc_studio.controllers.proposals.base import Proposal
+    from gpc_studio.controllers.registry import ControllerSpec
+    from gpc_studio.scenes.task import Task
+
+CHECKPOINT = "checkpoint"
+"""Name of the option that says which policy a controller uses."""
+
+
+class PolicyError(UsageError):
+    """A controller needs a policy that cannot be had; the message says why and how to go on."""
+
+
+def controllers() -> Mapping[str, ControllerSpec]:
+    """All controllers by name, simplest first."""
+    from gpc_studio.controllers import registry
+
+    return registry.controllers(PACKAGE)
+
+
+def controller_names() -> tuple[str, ...]:
+    """Names of all controllers, simplest first."""
+    return tuple(controllers())
+
+
+def default_options(task: Task, controller: str) -> PlanningOptions:
+    """Options of a controller on a task, with the name of the task's default policy, if any.
+
+    Raises:
+        KeyError: There is no such controller.
+        OptionError: A default of the task is wrong.
+    """
+    from gpc_studio.controllers import registry
+    from gpc_studio.options import updated
+
+    options = registry.default_options(task, controller, PACKAGE)
+    if not uses_policy(options) or getattr(options, CHECKPOINT):
+        return options
+    return updated(options, {CHECKPOINT: default_checkpoint(task)})
+
+
+def uses_policy(options: object) -> bool:
+    """Whether a controller with these options draws samples from a policy."""
+    return CHECKPOINT in describe(type(options))
+
+
+def default_checkpoint(task: Task) -> str:
+    """Name of the policy that is taken when nobody says which, or ""."""
+    from gpc_studio.models import library
+
+    return library.default(task) or ""
+
+
+def choices(task: Task, options: object) -> dict[str, tuple[str, ...]]:
+    """What options of which this is known only now may be: names of policies for the task."""
+    if not uses_policy(options):
+        return {}
+    from gpc_studio.models import library
+
+    return {CHECKPOINT: tuple(library.available(task))}
+
+
+def make_planner(
+    task: Task,
+    controller: str,
+    options: PlanningOptions,
+    *,
+    episodes: int = 1,
+    threads: int = 0,
+    seed: int = 0,
+) -> Planner:
+    """A planner with the proposals that its controller needs.
+
+    Raises:
+        PolicyError: There is no such policy, or its file cannot be used for the task.
+        ValueError: See `Planner`.
+    """
+    from gpc_studio.controllers.planner import Planner
+
+    spec = controllers()[controller]
+    proposals = policy_proposals(task, options)
+    return Planner(
+        task, spec, options, episodes=episodes, threads=threads, seed=seed, proposals=proposals
+    )
+
+
+def sibling(planner: Any, options: PlanningOptions) -> Planner | None:
+    """The planner with another policy that needs no compilation, or None if it would.
+
+    Args:
+        planner: A planner for the same task and controller; any other object has no sibling.
+        options: Options that it does not accept.
+
+    Raises:
+        PolicyError: There is no such policy, or its file cannot be used for the task.
+    """
+    from gpc_studio.controllers.planner import Planner
+
+    if not isinstance(planner, Planner) or not uses_policy(options):
+        return None
+    if not planner.shares_code(options):
+        return None
+    return planner.sibling(options, policy_proposals(planner.task, options))
+
+
+def policy_proposals(task: Task, options: PlanningOptions) -> tuple[Proposal, ...]:
+    """The policy that the options name, as a proposal; none for a controller without.
+
+    Raises:
+        PolicyError: There is no such policy, or its file cannot be used for the task.
+    """
+    if not uses_policy(options):
+        return ()
+    from gpc_studio.models.checkpoint import CheckpointError, load
+    from gpc_studio.models.proposal import FlowProposal
+
+    path = checkpoint_path(task, options)
+    try:
+        checkpoint = load(path, task)
+    except CheckpointError as error:
+        raise PolicyError(str(error)) from None
+    return (
+        FlowProposal(
+            task, checkpoint.policy, options, horizon=checkpoint.horizon, spline=checkpoint.spline
+        ),
+    )
+
+
+def checkpoint_path(task: Task, options: PlanningOptions) -> Path:
+    """File of the policy that options name, by its name or its path.
+
+    Raises:
+        PolicyError: There is none.
+    """
+    from gpc_studio.models import library
+    from gpc_studio.models.checkpoint import CheckpointError
+
+    name = getattr(options, CHECKPOINT) or default_checkpoint(task)
+    if not name:
+        raise PolicyError(
+            f"no policy for task {task.name} yet: `gpc-studio train {task.name}` makes one"
+        )
+    if is_path(name):
+        return Path(name).expanduser()
+    try:
+        return library.find(name, task)
+    except CheckpointError as error:
+        raise PolicyError(str(error)) from None
+
+
+def is_path(name: str) -> bool:
+    """Whether a policy is given as a file rather than by name."""
+    return name.endswith(".safetensors") or os.sep in name

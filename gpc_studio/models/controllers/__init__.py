@@ -1,0 +1,1 @@
+"""The named controllers that draw samples from a trained policy, one file each."""
