@@ -227,6 +227,14 @@ def test_push_and_release(new_session):
                 session.push(bad, [0, 0, 0], [1, 0, 0])
         with pytest.raises(OptionError, match="push force"):
             session.push(1, [0, 0, 0], [float("nan"), 0, 0])
+        for bad in ([np.inf, 0, 0], [0, 0], "here"):
+            with pytest.raises(OptionError, match="push point: expected 3 finite numbers"):
+                session.push(1, bad, [1, 0, 0])
+        # Where the body is now counts, not where it was when the model was made.
+        model = session.snapshot.task.model
+        session.push(1, [x + 0.9 * model.stat.extent, 0, 0.2], [1, 0, 0])
+        with pytest.raises(OptionError, match=f"expected a point within .* m of {model.body(1).name}"):
+            session.push(1, [x + 1e6, 0, 0.2], [1, 0, 0])
 
 
 def test_messages(new_session):
