@@ -233,7 +233,9 @@ def test_push_and_release(new_session):
         # Where the body is now counts, not where it was when the model was made.
         model = session.snapshot.task.model
         session.push(1, [x + 0.9 * model.stat.extent, 0, 0.2], [1, 0, 0])
-        with pytest.raises(OptionError, match=f"expected a point within .* m of {model.body(1).name}"):
+        with pytest.raises(
+            OptionError, match=f"expected a point within .* m of {model.body(1).name}"
+        ):
             session.push(1, [x + 1e6, 0, 0.2], [1, 0, 0])
 
 
