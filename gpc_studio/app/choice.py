@@ -9,6 +9,7 @@ from gpc_studio.options import did_you_mean
 
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions
+    from gpc_studio.scenes.loader import TaskFile
     from gpc_studio.scenes.task import Task
 
 
@@ -21,15 +22,32 @@ def choose_task(name: str) -> Task:
     from gpc_studio.scenes import TaskError, load_task
     from gpc_studio.scenes.registry import is_task_path
 
-    try:
-        task = load_task(name)
-        if is_task_path(name):
-            from gpc_studio.app.defaults import check_defaults
-
-            check_defaults(task)
+    if is_task_path(name):
+        task = choose_task_file(name).task
+        assert task is not None
         return task
+    try:
+        return load_task(name)
     except TaskError as error:
         raise UsageError(str(error)) from None
+
+
+def choose_task_file(path: str) -> TaskFile:
+    """The file of a user's own task, loaded and checked.
+
+    Raises:
+        UsageError: The file has a mistake.
+    """
+    from gpc_studio.app.defaults import check_defaults
+    from gpc_studio.scenes import TaskError
+    from gpc_studio.scenes.loader import TaskFile
+
+    file = TaskFile(path)
+    try:
+        check_defaults(file.load())
+    except TaskError as error:
+        raise UsageError(str(error)) from None
+    return file
 
 
 def choose_controller(task: Task, name: str) -> PlanningOptions:

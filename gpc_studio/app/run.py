@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from gpc_studio.app.arguments import flags_type, weight_options
-from gpc_studio.app.choice import choose_controller, choose_task
+from gpc_studio.app.choice import choose_controller, choose_task, choose_task_file
 from gpc_studio.app.errors import UsageError
 from gpc_studio.options import OptionError, describe, did_you_mean, option, updated
 
 if TYPE_CHECKING:
     from gpc_studio.app.session import Session, SessionOptions
+    from gpc_studio.scenes.loader import TaskFile
     from gpc_studio.scenes.task import Task
 
 _MAPPINGS = ("options", "weights")
@@ -62,6 +63,7 @@ class RunSettings:
         task: The task, loaded.
         options: Values of the controller's options by name.
         weights: Values of the cost weights by name.
+        file: The file that `task` was loaded from; None for a built-in task.
         broken: Why the task's file cannot be loaded, or "". Then `task` stands in for it.
     """
 
@@ -70,6 +72,7 @@ class RunSettings:
     task: Task
     options: Mapping[str, Any]
     weights: Mapping[str, float]
+    file: TaskFile | None = None
     broken: str = ""
 
 
@@ -106,26 +109,19 @@ def new_session(settings: RunSettings) -> Session:
 
     Raises:
         OptionError: Values do not go together.
-        UsageError: The task's file has a mistake by now.
     """
     from gpc_studio.app.session import Session
-    from gpc_studio.scenes import TaskError
-    from gpc_studio.scenes.registry import is_task_path
 
     run = settings.run
-    file = is_task_path(run.task) and not settings.broken
-    try:
-        session = Session(
-            # A session that is given the file loads it again whenever it is saved.
-            run.task if file else settings.task,
-            run.controller,
-            options=settings.options,
-            weights=settings.weights,
-            paused=run.paused,
-            **vars(settings.session),
-        )
-    except TaskError as error:  # saved with a mistake a moment ago
-        raise UsageError(str(error)) from None
+    session = Session(
+        # A session that is given the file loads it again whenever it is saved.
+        settings.file or settings.task,
+        run.controller,
+        options=settings.options,
+        weights=settings.weights,
+        paused=run.paused,
+        **vars(settings.session),
+    )
     if settings.broken:
         # It tells the mistake in the page, and tries again when the file is saved.
         session.set_task(run.task)
@@ -184,7 +180,7 @@ def _second_pass(
     plain = {key: value for key, value in config.items() if key not in _MAPPINGS}
     run = updated(RunOptions(), _only(plain, RunOptions))
     session = updated(SessionOptions(), _only(plain, SessionOptions))
-    task, broken = _load(found.task or run.task)
+    task, file, broken = _load(found.task or run.task)
     name = found.controller or run.controller
     options = updated(choose_controller(task, name), config.get("options", {}))
     changes = {} if broken else config.get("weights", {})
@@ -220,20 +216,25 @@ def _second_pass(
         task=task,
         options=_only(given, type(options)),
         weights=vars(given["weights"]),
+        file=file,
         broken=broken,
     )
 
 
-def _load(name: str) -> tuple[Task, str]:
-    """The task called `name`; when its file has a mistake, a task to stand in, and the mistake."""
+def _load(name: str) -> tuple[Task, TaskFile | None, str]:
+    """The task called `name` and its file; of a broken file, a stand-in, None, and the mistake."""
     from gpc_studio.scenes.registry import is_task_path
 
+    if not is_task_path(name):
+        return choose_task(name), None, ""
     try:
-        return choose_task(name), ""
+        file = choose_task_file(name)
     except UsageError as error:
-        if is_task_path(name) and Path(name).is_file():
-            return choose_task(RunOptions().task), str(error)
+        if Path(name).is_file():
+            return choose_task(RunOptions().task), None, str(error)
         raise
+    assert file.task is not None
+    return file.task, file, ""
 
 
 def _check_token(token: str) -> None:

@@ -44,10 +44,12 @@ class TaskFile:
 
     Attributes:
         path: The Python file.
+        task: The task of the newest load that went well, or None.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
+        self.task: Task | None = None
         self._files = [self.path]
         self._seen: dict[Path, bytes] = {}
 
@@ -56,7 +58,8 @@ class TaskFile:
         # Contents are remembered before they are used: a change during loading is seen later.
         self._seen = self._contents()
         try:
-            return load_task_file(self.path)
+            self.task = load_task_file(self.path)
+            return self.task
         finally:
             self._watch_model()
 

@@ -56,7 +56,7 @@ class Session:
 
     def __init__(
         self,
-        task: str | Path | Task = "pendulum",
+        task: str | Path | Task | TaskFile = "pendulum",
         controller: str = "mppi",
         *,
         seed: int = 0,
@@ -71,7 +71,7 @@ class Session:
         """Loads the task and resets the world; `start` sets things going.
 
         Args:
-            task: Name of a task, a file with one, or a task.
+            task: Name of a task, a file with one (perhaps loaded already), or a task.
             controller: Name of a controller.
             seed: Seed of the start state and of all noise.
             mode: "real-time" or "lock-step".
@@ -91,10 +91,11 @@ class Session:
         file = None
         if isinstance(task, Task):
             loaded = task
-        elif is_task_path(task):
-            file = TaskFile(task)
-            loaded = file.load()
+        elif isinstance(task, TaskFile) or is_task_path(task):
+            file = task if isinstance(task, TaskFile) else TaskFile(task)
+            loaded = file.task or file.load()
             check_defaults(loaded)
+            task = file.path
         else:
             loaded = load_task(task)
         self._desk = Desk(

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 from world import until
 
+from gpc_studio.app import run
 from gpc_studio.app.choice import choose_task
 from gpc_studio.app.errors import UsageError
 from gpc_studio.app.session import Session, SessionError
@@ -138,3 +139,16 @@ def test_a_session_does_not_start_with_a_broken_file(file):
     file.write_text("x = 1\n")
     with pytest.raises(TaskError, match="expected one subclass"):
         Session(file)
+
+
+def test_the_program_executes_a_file_once_before_it_is_saved_again(file):
+    count = file.with_name("count.txt")
+    counting = f"with open({str(count)!r}, 'a') as note:\n    note.write('.')\n"
+    file.write_text(counting + source())
+    settings = run.read_settings(["--task", str(file), "--samples", "8", "--horizon", "0.2"])
+    with run.new_session(settings) as session:
+        session.wait_ready(120.0)
+        assert count.read_text() == "."
+        file.write_text(counting + source(title="Two"))
+        until(lambda: session.snapshot.task.title == "Two")
+        assert count.read_text() == ".."
