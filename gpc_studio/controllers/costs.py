@@ -58,8 +58,6 @@ def trajectory_terms(
     state: State,
     rollouts: Rollouts,
     controls: Array,
-    *,
-    samples_last: bool,
 ) -> Array:
     """Weighted cost terms of one episode's trajectories.
 
@@ -70,9 +68,8 @@ def trajectory_terms(
         task: The task.
         weights: Weight of every term, in the order of `task.weights` (n_terms,).
         state: State planned from; gives the time and the mocap poses.
-        rollouts: Without the episode axis: (D, N, T+1, ...), or (D, T+1, ..., N).
+        rollouts: Without the episode axis: (D, T+1, ..., N).
         controls: (N, T, nu).
-        samples_last: Which of the two layouts the rollouts have.
 
     Returns:
         (D, N, n_terms).
@@ -89,22 +86,16 @@ def trajectory_terms(
     def terminal(parts: Any) -> dict[str, Array]:
         return task.terminal_terms(at(times[-1], *parts))
 
-    # The innermost loop runs over the axis that is contiguous in memory.
-    if samples_last:
-        axis, time_axis = -1, 0
-        controls = jnp.moveaxis(controls, 0, -1)
-        over_samples = jax.vmap(running, in_axes=(None, -1, -1), out_axes=-1)
-        rates_of = jax.vmap(over_samples)
-    else:
-        axis, time_axis = 0, 1
-        rates_of = jax.vmap(jax.vmap(running), in_axes=(None, 0, 0))
+    over_samples = jax.vmap(running, in_axes=(None, -1, -1), out_axes=-1)
+    rates_of = jax.vmap(over_samples)
+    controls = jnp.moveaxis(controls, 0, -1)
 
     def domain(parts: Any) -> Array:
-        before = jax.tree.map(lambda x: jax.lax.slice_in_dim(x, 0, steps, axis=time_axis), parts)
-        end = jax.tree.map(lambda x: jnp.take(x, steps, axis=time_axis), parts)
+        before = jax.tree.map(lambda x: x[:steps], parts)
+        end = jax.tree.map(lambda x: x[steps], parts)
         rates = rates_of(times[:-1], before, controls)
-        terms = {name: task.dt * jnp.sum(rate, axis=time_axis) for name, rate in rates.items()}
-        terms |= jax.vmap(terminal, in_axes=axis)(end)
+        terms = {name: task.dt * jnp.sum(rate, axis=0) for name, rate in rates.items()}
+        terms |= jax.vmap(terminal, in_axes=-1)(end)
         return jnp.stack([terms[name] for name in task.weights], axis=-1)
 
     parts = (rollouts.qpos, rollouts.qvel, rollouts.act, rollouts.sensordata)

@@ -15,8 +15,8 @@ from gpc_studio.controllers.costs import check_terms, trajectory_costs, trajecto
 from gpc_studio.controllers.engines.analytic import AnalyticEngine
 from gpc_studio.controllers.engines.base import Engine, Rollouts, by_sample
 from gpc_studio.controllers.engines.native import NativeEngine
-from gpc_studio.controllers.layout import Layout
-from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, encoded, static_part
+from gpc_studio.controllers.layout import Layout, Rows, Settings
+from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, static_part
 from gpc_studio.controllers.plan import Plan, PlanTiming
 from gpc_studio.controllers.proposals.base import Context, Proposal
 from gpc_studio.controllers.proposals.choose import all_proposals
@@ -56,13 +56,22 @@ class _Proposed(NamedTuple):
     controls: Array
 
 
-class _Updated(NamedTuple):
-    """Result of the last part of a step."""
+class _Judged(NamedTuple):
+    """What the rollouts cost."""
 
-    distribution: Distribution
+    cost: Array
+    domain_cost: Array
+    cost_terms: Array
+
+
+class _Told(NamedTuple):
+    """What people are told of an update."""
+
+    weight: Array
+    mean: Array
+    std: Array
     executed: Array
     controls: Array
-    weight: Array
     best: Array
 
 
@@ -111,7 +120,7 @@ class Planner:
         check_terms(task)
         self.task, self.spec, self.episodes = task, spec, episodes
         self._static, self._options = static_part(options), options
-        self._encoded = encoded(options)
+        self._settings = Settings(task, options)
         self.steps = splines.step_count(options.horizon, task.dt)
         self._proposals = all_proposals(spec, options, proposals)
         counts = [proposal.count(options) for proposal in self._proposals]
@@ -120,6 +129,9 @@ class Planner:
         self._basis = splines.basis(options.spline, options.knots, options.horizon, task.dt)
         self._knot_times = splines.knot_times(options.horizon, options.knots)
         self._layout = Layout(task)
+        count, plan = len(self.source), (options.knots, task.nu)
+        self._judged = Rows(_Judged((count,), (options.domains, count), (count, len(task.weights))))
+        self._told = Rows(_Told((count,), plan, plan, plan, (self.steps, task.nu), ()))
         self.engine_name = resolve_engine(task, options.engine)
         self.engine: Engine = self._make_engine(options, threads, seed)
         self._start = jax.jit(self._trace_start)
@@ -140,7 +152,9 @@ class Planner:
         """
         keys = np.stack([np.asarray(jax.random.PRNGKey(int(seed))) for seed in seeds])
         packed = self._layout.pack(state, np.zeros(self.episodes))
-        distribution, executed, observation = self._start(packed, self._encoded)
+        distribution, executed, observation = self._start(
+            packed, self._settings.vector(self._options, self.task.default_weights())
+        )
         time = np.array(state.time, np.float64).reshape(self.episodes)
         return Memory(time, jnp.asarray(keys), distribution, executed, observation)
 
@@ -179,15 +193,12 @@ class Planner:
         if options is not self._options:
             if not self.accepts(options):
                 raise ValueError("static options differ: make a new Planner for these options")
-            self._options, self._encoded = options, encoded(options)
-        try:
-            vector = np.array([weights[name] for name in self.task.weights], np.float32)
-        except KeyError as error:
-            raise ValueError(f"task {self.task.name}: no weight given for {error}") from None
+            self._options = options
+        settings = self._settings.vector(options, weights)
         time = np.array(state.time, np.float64).reshape(self.episodes)
         spent, parts = np.zeros(4), ()
         for iteration in range(getattr(options, "iterations", 1)):
-            memory, parts, timing = self._iterate(memory, state, time, vector, iteration)
+            memory, parts, timing = self._iterate(memory, state, time, settings, iteration)
             spent += timing
         return memory, self._plan(time, *parts), PlanTiming(*spent.tolist())
 
@@ -196,7 +207,7 @@ class Planner:
         self.engine.close()
 
     def _iterate(
-        self, memory: Memory, state: State, time: np.ndarray, weights: np.ndarray, iteration: int
+        self, memory: Memory, state: State, time: np.ndarray, settings: Array, iteration: int
     ) -> tuple[Memory, tuple[Any, ...], np.ndarray]:
         """One round of sampling, rolling out and updating."""
         began = perf_counter()
@@ -204,48 +215,49 @@ class Planner:
         round_ = np.float32(iteration)
         parameters = tuple(proposal.parameters for proposal in self._proposals)
         known = memory._replace(time=())  # float64, and already in `packed`
-        proposed = self._propose(known, packed, parameters, self._encoded, round_)
+        proposed = self._propose(known, packed, parameters, settings, round_)
         controls = np.asarray(proposed.controls)
         sampled = perf_counter()
         rollouts = self.engine.rollout(state, controls)
         rolled = perf_counter()
-        costs = self._cost(rollouts, proposed.controls, packed, weights, self._encoded)
-        cost = np.asarray(costs[0])
-        judged = perf_counter()
-        updated = self._update(proposed, costs[0], self._encoded, round_)
-        np.asarray(updated.best)
-        memory = Memory(
-            time, proposed.key, updated.distribution, updated.executed, proposed.observation
-        )
+        judged = self._cost(rollouts, proposed.controls, packed, settings)
+        costs = np.asarray(judged)
+        weighed = perf_counter()
+        distribution, executed, told = self._update(proposed, judged, settings, round_)
+        news = np.asarray(told)
+        memory = Memory(time, proposed.key, distribution, executed, proposed.observation)
         ended = perf_counter()
-        spent = np.diff([began, sampled, rolled, judged, ended])
-        return memory, (proposed, rollouts, (cost, *costs[1:]), updated), spent
+        spent = np.diff([began, sampled, rolled, weighed, ended])
+        return memory, (proposed, rollouts, costs, news), spent
 
     def _plan(
-        self, time: np.ndarray, proposed: _Proposed, rollouts: Rollouts, costs: Any, new: _Updated
+        self,
+        time: np.ndarray,
+        proposed: _Proposed,
+        rollouts: Rollouts,
+        costs: np.ndarray,
+        news: np.ndarray,
     ) -> Plan:
         """The plan of the last iteration as NumPy arrays."""
-        cost, domain_cost, terms = costs
+        judged, told = self._judged.unpack(costs), self._told.unpack(news)
         latents = proposed.latents
-        last = self.engine.samples_last
         sensordata, qpos = (
-            by_sample(np.asarray(values), last)[:, 0]
-            for values in (rollouts.sensordata, rollouts.qpos)
+            by_sample(np.asarray(values))[:, 0] for values in (rollouts.sensordata, rollouts.qpos)
         )
         return Plan(
             time=time,
             knot_times=time[:, None] + self._knot_times,
             knots=np.asarray(proposed.knots),
-            source=np.broadcast_to(self.source, cost.shape),
-            cost=cost,
-            cost_terms=np.asarray(terms),
-            weight=np.asarray(new.weight),
-            domain_cost=np.asarray(domain_cost),
-            mean=np.asarray(new.distribution.mean),
-            std=np.asarray(new.distribution.std),
-            executed=np.asarray(new.executed),
-            controls=np.asarray(new.controls),
-            best=np.asarray(new.best),
+            source=np.broadcast_to(self.source, judged.cost.shape),
+            cost=judged.cost,
+            cost_terms=judged.cost_terms,
+            weight=told.weight,
+            domain_cost=judged.domain_cost,
+            mean=told.mean,
+            std=told.std,
+            executed=told.executed,
+            controls=told.controls,
+            best=told.best.astype(int),
             latents=None if latents is None else np.asarray(latents),
             traces=self._layout.traces(sensordata),
             qpos=qpos,
@@ -261,7 +273,9 @@ class Planner:
 
     # Traced functions: written for one episode, vectorised over all.
 
-    def _trace_start(self, packed: Array, options: Any) -> tuple[Distribution, Array, Array]:
+    def _trace_start(self, packed: Array, settings: Array) -> tuple[Distribution, Array, Array]:
+        options = self._settings.options(settings)
+
         def one(row: Array) -> tuple[Distribution, Array, Array]:
             state, _ = self._layout.unpack(row)
             hold = jnp.clip(self.task.hold_control(state), self._low, self._high)
@@ -272,8 +286,10 @@ class Planner:
         return jax.vmap(one)(packed)
 
     def _trace_propose(
-        self, memory: Memory, packed: Array, parameters: Any, options: Any, iteration: Array
+        self, memory: Memory, packed: Array, parameters: Any, settings: Array, iteration: Array
     ) -> _Proposed:
+        options = self._settings.options(settings)
+
         def one(
             key: Array, distribution: Distribution, executed: Array, last: Array, row: Array
         ) -> _Proposed:
@@ -320,28 +336,28 @@ class Planner:
         return self._clip(jnp.concatenate(knots)), jnp.concatenate(latents) if size else None
 
     def _trace_cost(
-        self, rollouts: Rollouts, controls: Array, packed: Array, weights: Array, options: Any
-    ) -> tuple[Array, Array, Array]:
-        def one(rollouts: Rollouts, controls: Array, row: Array) -> tuple[Array, Array, Array]:
+        self, rollouts: Rollouts, controls: Array, packed: Array, settings: Array
+    ) -> Array:
+        """Rows of `_Judged`."""
+        options, weights = self._settings.options(settings), self._settings.weights(settings)
+
+        def one(rollouts: Rollouts, controls: Array, row: Array) -> Array:
             state, _ = self._layout.unpack(row)
-            terms = trajectory_terms(
-                self.task,
-                weights,
-                state,
-                rollouts,
-                controls,
-                samples_last=self.engine.samples_last,
-            )
+            terms = trajectory_terms(self.task, weights, state, rollouts, controls)
             domain_cost = trajectory_costs(terms, rollouts.ok)
             cost = risk.combine(domain_cost, options.risk_metric, options.risk_level)
-            return cost, domain_cost, jnp.mean(terms, axis=0)
+            return self._judged.pack(_Judged(cost, domain_cost, jnp.mean(terms, axis=0)))
 
         return jax.vmap(one)(rollouts, controls, packed)
 
     def _trace_update(
-        self, proposed: _Proposed, cost: Array, options: Any, iteration: Array
-    ) -> _Updated:
-        def one(proposed: _Proposed, cost: Array) -> _Updated:
+        self, proposed: _Proposed, judged: Array, settings: Array, iteration: Array
+    ) -> tuple[Distribution, Array, Array]:
+        """The next distribution, the executed knots and rows of `_Told`."""
+        options = self._settings.options(settings)
+
+        def one(proposed: _Proposed, row: Array) -> tuple[Distribution, Array, Array]:
+            cost = self._judged.unpack(row).cost
             candidates = Candidates(proposed.knots, jnp.asarray(self.source), proposed.latents)
             distribution, weight = self.spec.rule.update(
                 proposed.distribution,
@@ -351,17 +367,24 @@ class Planner:
                 options=options,
                 iteration=iteration,
             )
-            distribution = distribution._replace(mean=self._clip(distribution.mean))
+            distribution = _strong(distribution._replace(mean=self._clip(distribution.mean)))
             best = jnp.argmin(cost)
             executed = jnp.where(
                 options.execute == code(EXECUTE, "best"),
                 candidates.knots[best],
                 distribution.mean,
             )
-            controls = self._controls(executed)
-            return _Updated(_strong(distribution), executed, controls, weight, best)
+            told = _Told(
+                weight,
+                distribution.mean,
+                distribution.std,
+                executed,
+                self._controls(executed),
+                best,
+            )
+            return distribution, executed, self._told.pack(told)
 
-        return jax.vmap(one)(proposed, cost)
+        return jax.vmap(one)(proposed, judged)
 
     @property
     def _scale(self) -> np.ndarray:

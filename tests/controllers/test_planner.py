@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpc_studio.controllers.engines.base import Rollouts
+from gpc_studio.controllers.engines.base import Rollouts, by_sample
 from gpc_studio.controllers.options import EXECUTE, RISKS
 from gpc_studio.controllers.plan import Source
 from gpc_studio.controllers.planner import Planner, resolve_engine
@@ -74,7 +74,8 @@ def test_costs_are_those_of_the_task(arm, two):
     weights = {"reach": 2.0, "effort": 0.3, "arrive": 0.7}
     _, plan, _ = planner.step(planner.start(two, [0, 1]), two, options, weights)
     rollouts = planner.engine.rollout(two, controls_of(planner, plan.knots))
-    gap = rollouts.sensordata[..., :3] - two.mocap_pos[:, None, None, None, 0]
+    sensordata = by_sample(rollouts.sensordata)
+    gap = sensordata[..., :3] - two.mocap_pos[:, None, None, None, 0]
     square = (gap**2).sum(-1)  # (E, D, N, T+1)
     effort = (controls_of(planner, plan.knots) ** 2).sum(-1).sum(-1)[:, None]
     terms = np.stack(
@@ -86,9 +87,7 @@ def test_costs_are_those_of_the_task(arm, two):
     np.testing.assert_allclose(plan.cost_terms, terms.mean(1), rtol=1e-4)
     np.testing.assert_allclose(plan.domain_cost, terms.sum(-1), rtol=1e-4)
     np.testing.assert_allclose(plan.cost, terms.sum(-1).max(1), rtol=1e-4)
-    np.testing.assert_allclose(
-        plan.traces[:, :, :, 0], rollouts.sensordata[:, 0, ..., :3], atol=1e-6
-    )
+    np.testing.assert_allclose(plan.traces[:, :, :, 0], sensordata[:, 0, ..., :3], atol=1e-6)
     planner.close()
 
 
@@ -213,8 +212,6 @@ def test_compiling_has_no_side_effect(arm, two):
 class Diverging:
     """An engine in which chosen samples diverge."""
 
-    samples_last = False
-
     def __init__(self, engine, diverged):
         self.engine, self.diverged = engine, diverged
 
@@ -222,7 +219,7 @@ class Diverging:
         found = self.engine.rollout(state, controls)
         ok, qpos = np.array(found.ok), np.array(found.qpos)
         ok[..., self.diverged] = False
-        qpos[..., self.diverged, 3:, :] = np.nan
+        qpos[:, :, 3:, :, self.diverged] = np.nan
         return Rollouts(qpos, found.qvel, found.act, found.sensordata, ok)
 
     def close(self):

@@ -19,7 +19,7 @@ NAMES = controller_names()
 COSTS = arrays(
     np.float32,
     12,
-    elements=st.one_of(st.floats(0, 50, width=32), st.just(np.inf)),
+    elements=st.one_of(st.floats(0, 50, width=32, allow_subnormal=False), st.just(np.inf)),
 )
 SCALE = np.array([1.0, 0.75], np.float32)
 

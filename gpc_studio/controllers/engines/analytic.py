@@ -24,8 +24,6 @@ class AnalyticEngine:
     vector over the samples; putting them first would cost more than the physics.
     """
 
-    samples_last = True
-
     def __init__(self, dynamics: Dynamics, models: list[mujoco.MjModel]) -> None:
         """Reads the physical parameters of every domain.
 

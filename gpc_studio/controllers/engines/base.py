@@ -12,15 +12,15 @@ from gpc_studio.scenes.state import Array, State
 class Rollouts(NamedTuple):
     """Trajectories of E episodes in D domains for N candidates over T steps, float32.
 
-    Row k is the state at `time + k * dt`; the sensors in it are those of that very state. An
-    engine whose `samples_last` is true returns the trajectories with the samples as last axis,
-    (E, D, T+1, nq, N) and so on, as it computed them: `by_sample` is the view for people.
+    Row k is the state at `time + k * dt`; the sensors in it are those of that very state. The
+    samples are the last axis, so that every number of a state is one contiguous vector over the
+    samples: costs are several times faster so. `by_sample` is the view for people.
 
     Attributes:
-        qpos: (E, D, N, T+1, nq).
-        qvel: (E, D, N, T+1, nv).
-        act: (E, D, N, T+1, na).
-        sensordata: (E, D, N, T+1, nsensordata).
+        qpos: (E, D, T+1, nq, N).
+        qvel: (E, D, T+1, nv, N).
+        act: (E, D, T+1, na, N).
+        sensordata: (E, D, T+1, nsensordata, N).
         ok: Whether the physics stayed sound to the end (E, D, N).
     """
 
@@ -31,19 +31,13 @@ class Rollouts(NamedTuple):
     ok: Array
 
 
-def by_sample(values: np.ndarray, samples_last: bool) -> np.ndarray:
-    """A view (E, D, N, T+1, ...) of trajectories in either layout."""
-    return np.moveaxis(values, -1, 2) if samples_last else values
+def by_sample(values: np.ndarray) -> np.ndarray:
+    """A view (E, D, N, T+1, ...) of trajectories."""
+    return np.moveaxis(values, -1, 2)
 
 
 class Engine(Protocol):
-    """Rolls out candidate controls.
-
-    Attributes:
-        samples_last: Layout of the trajectories, see `Rollouts`.
-    """
-
-    samples_last: bool
+    """Rolls out candidate controls."""
 
     def rollout(self, state: State, controls: Array) -> Rollouts:
         """Trajectories from one state an episode.

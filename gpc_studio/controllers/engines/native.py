@@ -18,10 +18,9 @@ class NativeEngine:
     """Rollouts with `mujoco.batch.Batch`: one thread pool, preallocated outputs.
 
     Simulations are laid out as (E, D, N). Results are the same bits at any number of threads, and
-    those of a loop over `mj_step` from a fresh `MjData` (solver warm start zero).
+    those of a loop over `mj_step` from a fresh `MjData` (solver warm start zero). The trajectories,
+    which have to be copied into float32 anyway, are put in the order in which costs are fastest.
     """
-
-    samples_last = False
 
     def __init__(
         self,
@@ -128,18 +127,27 @@ class NativeEngine:
         del self._batch
 
     def _states(self, name: str, first: np.ndarray) -> np.ndarray:
-        """Recorded states with the initial one before them, float32 (E, D, N, T+1, width)."""
-        if name not in self._out:
-            return np.zeros((*self._shape, self._steps + 1, 0), np.float32)
-        recorded = self._out[name].reshape(*self._shape, self._steps + self._extra, -1)
-        states = np.empty((*self._shape, self._steps + 1, recorded.shape[-1]), np.float32)
-        states[..., 0, :] = np.asarray(first)[:, None, None]
-        states[..., 1:, :] = recorded[..., : self._steps, :]
+        """Recorded states with the initial one before them, float32 (E, D, T+1, width, N)."""
+        states = self._empty(first.shape[-1])
+        if name in self._out:
+            states[:, :, 0] = np.asarray(first)[:, None, :, None]
+            states[:, :, 1:] = self._recorded(name)[:, :, : self._steps]
         return states
 
     def _sensors(self) -> np.ndarray:
         """Readings at the states of `_states`, float32: row k was recorded by step k + 1."""
         if not self._extra:
-            return np.zeros((*self._shape, self._steps + 1, 0), np.float32)
-        recorded = self._out["sensordata"].astype(np.float32)
-        return recorded.reshape(*self._shape, self._steps + 1, -1)
+            return self._empty(0)
+        readings = self._recorded("sensordata")
+        sensors = self._empty(readings.shape[3])
+        sensors[:] = readings
+        return sensors
+
+    def _recorded(self, name: str) -> np.ndarray:
+        """View of a record (E, D, T + extra, width, N)."""
+        record = self._out[name]
+        return np.moveaxis(record.reshape(*self._shape, *record.shape[1:]), 2, -1)
+
+    def _empty(self, width: int) -> np.ndarray:
+        episodes, domains, samples = self._shape
+        return np.empty((episodes, domains, self._steps + 1, width, samples), np.float32)
