@@ -4,7 +4,8 @@
 - `snapshot`, `picture`: what front ends draw
 - `history`: figures of the plans over time
 - `desk`: what the user asked for, checked
-- `plant`, `goal`, `push`: the world; `plant_thread`, `motion`, `timing`, `waiters`: how it runs
+- `plant`, `goal`, `push`: the world
+- `plant_thread`, `mailbox`, `motion`, `timing`, `waiters`: how it runs
 - `episode`, `rewind`: what happened in it; `pilot`, `planning`: who plans
 - `preparation`: what is loaded and compiled in the background
 - `messages`, `checks`: what people are told, and what is refused

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from concurrent.futures import Future
 
 from gpc_studio.app.session.desk import Desk
 from gpc_studio.app.session.episode import Episode
+from gpc_studio.app.session.mailbox import Command, Mailbox
 from gpc_studio.app.session.messages import MessageBoard, about_costs, explain
 from gpc_studio.app.session.motion import Motion
 from gpc_studio.app.session.picture import picture
@@ -27,7 +26,6 @@ PUBLISH_SECONDS = 1.0 / 60.0
 BATCH_SECONDS = 0.004  # wall time after which commands are looked at
 REST_SECONDS = 0.002  # shortest sleep, so that a small time step does not wake up at every step
 IDLE_SECONDS = 1.0
-MAIL_MOST = 256  # commands between two looks at the world
 REMEMBER_SECONDS = 0.25  # between instants to rewind to, when nobody plans
 
 
@@ -48,15 +46,14 @@ class PlantThread:
         self.episode = episode
         self.motion = Motion(paused)
         self._desk, self._messages = desk, messages
-        self._mail: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._mail = Mailbox()
         self._planner = PlannerThread(self._on_outcome)
         self._thread = threading.Thread(target=self._run, name="gpc-studio plant", daemon=True)
         self._pacer = Pacer()
         self._waiters = Waiters()
-        self._edits: list[Callable[[], None]] = []
+        self._edits: list[Command] = []
         self._required: object = None
-        self._stopping = self._started = self._closed = False
-        self._gate = threading.Lock()  # for `_closed`: nothing comes in after the last look
+        self._stopping = self._started = False
         self._urgent, self._published_at = True, 0.0
         self._trouble, self._told = "", (0, "")
         self.snapshot = self._picture(0)
@@ -85,7 +82,7 @@ class PlantThread:
         self._planner.stop()
         self._waiters.fail("The session was stopped.")
 
-    def post(self, command: Callable[[], None]) -> bool:
+    def post(self, command: Command) -> bool:
         """Runs a command in this thread, soon; at once when the thread has not started.
 
         Returns:
@@ -100,10 +97,7 @@ class PlantThread:
             run()
             self._publish()
             return True
-        with self._gate:
-            if not self._closed:
-                self._mail.put(run)
-            return not self._closed
+        return self._mail.put(run)
 
     def wake(self) -> None:
         """Has everything looked at again, and a snapshot published."""
@@ -193,7 +187,7 @@ class PlantThread:
         if self.episode.rewind(seconds):
             self._begun("The session was rewound.", start=False)
 
-    def edit(self, change: Callable[[], None]) -> None:
+    def edit(self, change: Command) -> None:
         """Changes the world, in lock-step at the next planning instant."""
         if self._lock_step and self.motion.advancing and self.episode.until_instant() > 0:
             self._edits.append(change)
@@ -209,16 +203,11 @@ class PlantThread:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._read_mail(self._turn())
+                self._mail.read(self._turn())
                 self._trouble = ""
             except Exception as error:
                 self._survive(error)
-        with self._gate:
-            self._closed = True
-        # Who came last must not wait for ever.
-        while not self._mail.empty():
-            with contextlib.suppress(Exception):
-                self._read_mail(0.0)
+        self._mail.close()
 
     def _turn(self) -> float:
         """Does what is due; returns for how long there is nothing else to do, s."""
@@ -242,16 +231,6 @@ class PlantThread:
         if self.motion.free:
             return 0.0
         return max(REST_SECONDS, min(rest, self._pacer.wait(self.episode.plant.step)))
-
-    def _read_mail(self, timeout: float) -> None:
-        try:
-            command = self._mail.get(timeout=timeout) if timeout > 0 else self._mail.get_nowait()
-            for _ in range(MAIL_MOST):
-                command()
-                command = self._mail.get_nowait()
-            command()
-        except queue.Empty:
-            return
 
     def _steps_due(self) -> int:
         episode, motion = self.episode, self.motion

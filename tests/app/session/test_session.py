@@ -296,13 +296,14 @@ def test_who_comes_while_it_stops_does_not_wait_for_ever(new_session):
     with new_session(mode="lock-step") as session:
         session.wait_ready()
         plant, future = session._plant, Future()
-        stopping = threading.Thread(target=session.stop)
-        with plant._gate:  # the thread has looked into its mail for the last time
-            stopping.start()
-            until(lambda: plant._stopping)
-            time.sleep(0.05)
-            plant._mail.put(lambda: plant.run(1.0, future))
-        stopping.join()
+        close = plant._mail.close
+
+        def close_after_one_more() -> None:
+            assert plant.post(lambda: plant.run(1.0, future))
+            close()
+
+        plant._mail.close = close_after_one_more  # the loop has ended
+        session.stop()
         with pytest.raises(SessionError, match="stopped"):
             future.result(5)
         assert not plant.post(lambda: plant.run(1.0, future))
