@@ -42,6 +42,16 @@ COMMANDS = (
         "gpc_studio.app.evaluate.command:command",
         "measure how often controllers succeed, over many episodes",
     ),
+    Command(
+        "train",
+        "gpc_studio.app.train.command:command",
+        "train a policy that proposes plans, from a controller's own plans",
+    ),
+    Command(
+        "collect",
+        "gpc_studio.app.train.collect:command",
+        "collect plans of a controller that may take its time, for training",
+    ),
     Command("bench", "gpc_studio.app.bench:command", "compare planning time with bare rollouts"),
 )
 
