@@ -1,3 +1,5 @@
+"""Evaluations: their files, how they are split and resumed, and what they refuse."""
+
 import json
 import os
 import signal
@@ -5,11 +7,9 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import jax
 import mujoco
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from gpc_studio.app.errors import UsageError
 from gpc_studio.app.evaluate import runner
@@ -19,40 +19,20 @@ from gpc_studio.app.evaluate.command import (
     controller_options,
     evaluate,
 )
-from gpc_studio.app.evaluate.episodes import EpisodeRun, LockStep
+from gpc_studio.app.evaluate.episodes import EpisodeRun
 from gpc_studio.app.evaluate.results import only_writer
 from gpc_studio.app.evaluate.starts import (
-    EpisodeStart,
     episode_seed,
     episode_starts,
     read_initial_states,
 )
 from gpc_studio.app.evaluate.statistics import median, wilson_interval
-from gpc_studio.app.session import Session
 from gpc_studio.options import OptionError
-from gpc_studio.scenes import InitialState, load_task
-from gpc_studio.scenes.plant import Plant, one_state
+from gpc_studio.scenes import load_task
+
+pytestmark = pytest.mark.usefixtures("compile_once")
 
 SMALL = ("samples=8", "horizon=0.4", "rate=10")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-    """Keeps compiled programs over the tests of this file, most of which run the same ones."""
-    names = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("jax")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in names.items():
-            jax.config.update(name, value)
-            patch.setenv(name.upper(), str(value))  # for other processes
-        compilation_cache.reset_cache()
-        yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture
@@ -69,56 +49,6 @@ def outcomes(content):
         for row in content["rows"]
         for episode in row["episodes"]
     ]
-
-
-def lock_step(episodes, batch=3, task="pendulum", changes=None):
-    loaded = load_task(task)
-    settings = dict(pair.split("=") for pair in SMALL)
-    options = controller_options(loaded, "mppi", settings)["mppi"]
-    if changes:
-        options = replace(options, **changes)
-    run = EpisodeRun(task, "mppi", options, loaded.default_weights(), episodes, batch, threads=1)
-    results = [result for period in LockStep(run).periods() for result in period.results]
-    return {result.index: replace(result, plan_ms=0.0) for result in results}
-
-
-@pytest.mark.parametrize("name", ["pendulum", "push_t"])
-def test_the_plant_is_a_loop_over_mj_step(name):
-    task = load_task(name)
-    rng = np.random.default_rng(1)
-    low, high = task.control_range
-    plant = Plant(task.model, episodes=2, threads=2)
-    starts = [task.reset(rng) for _ in range(2)]
-    for episode, start in enumerate(starts):
-        plant.place(episode, start)
-    controls = rng.uniform(low, high, (3, 2, 7, task.nu))
-    periods = [plant.advance(part) for part in controls]
-
-    for episode, start in enumerate(starts):
-        data, sensors = mujoco.MjData(task.model), mujoco.MjData(task.model)
-        data.qpos[:], data.qvel[:] = start.qpos, start.qvel
-        if start.mocap_pos is not None:
-            data.mocap_pos[:] = start.mocap_pos
-        if start.mocap_quat is not None:
-            data.mocap_quat[:] = start.mocap_quat
-        spec = mujoco.mjtState.mjSTATE_INTEGRATION.value
-        for part, period in zip(controls, periods, strict=True):
-            assert (period.diverged == 7).all()
-            for step in range(7):
-                data.ctrl[:] = part[episode, step]
-                mujoco.mj_step(task.model, data)
-                now = one_state(period.states, episode, step)
-                np.testing.assert_array_equal(now.qpos, data.qpos)
-                np.testing.assert_array_equal(now.qvel, data.qvel)
-                assert now.time == data.time
-                row = np.empty(mujoco.mj_stateSize(task.model, spec))
-                mujoco.mj_getState(task.model, data, row, spec)
-                mujoco.mj_setState(task.model, sensors, row, spec)
-                mujoco.mj_forward(task.model, sensors)
-                np.testing.assert_array_equal(now.sensordata, sensors.sensordata)
-        # Looking does not touch: the solver's warm start is still that of the last step.
-        np.testing.assert_array_equal(plant._batch.bind("qacc_warmstart")[episode],
-                                      data.qacc_warmstart)  # fmt: skip
 
 
 def test_json_has_the_agreed_form(wanted):
@@ -155,14 +85,6 @@ def test_two_processes_give_the_same_bits_as_one(wanted, tmp_path):
     two = evaluate(replace(both, jobs=2, out=tmp_path / "two.json"), "two")
     assert len(outcomes(one)) == 10
     assert outcomes(one) == outcomes(two)
-
-
-def test_an_episode_does_not_depend_on_the_others():
-    starts = episode_starts(0, 7)
-    together = lock_step(starts)
-    assert sorted(together) == list(range(7))
-    for index in (0, 4, 5):
-        assert lock_step([starts[index]]) == {index: together[index]}
 
 
 def test_an_interrupted_evaluation_goes_on(wanted, tmp_path, monkeypatch):
@@ -206,16 +128,6 @@ def test_termination_is_an_interruption(wanted, monkeypatch, capsys):
     assert command(arguments) == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_an_episode_starts_like_a_session_of_its_seed():
-    task = load_task("push_t")
-    seed = episode_seed(7, 3)
-    plant = Plant(task.model, episodes=1, threads=1)
-    plant.place(0, task.reset(np.random.default_rng(seed)))
-    session = Session("push_t", "mppi", seed=seed, paused=True)
-    np.testing.assert_array_equal(plant.observe().qpos[0], session.snapshot.state.qpos)
-    np.testing.assert_array_equal(plant.observe().mocap_pos[0], session.snapshot.state.mocap_pos)
 
 
 def test_more_episodes_and_controllers_are_added(wanted):
@@ -308,64 +220,6 @@ def test_initial_states_are_checked(tmp_path, content, message):
     with pytest.raises(UsageError, match=message) as refusal:
         read_initial_states(path, load_task("pendulum").model)
     assert str(path) in str(refusal.value)
-
-
-def test_an_episode_that_diverges_has_failed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    mujoco.set_mju_user_warning(None)
-    finite = InitialState(np.zeros(1), np.zeros(1))
-    wild = InitialState(np.zeros(1), np.full(1, 1e11))
-    results = lock_step([EpisodeStart(0, 5, wild), EpisodeStart(1, 6, finite)])
-    assert results[0].diverged
-    assert not results[0].success
-    assert results[0].final_cost is None
-    assert not results[1].diverged
-    assert results[1] == lock_step([EpisodeStart(1, 6, finite)])[1]
-    assert list(tmp_path.iterdir()) == []  # MuJoCo wrote no log where it ran
-
-
-TIMED = """
-from gpc_studio.scenes.pendulum.task import Pendulum
-
-class Timed(Pendulum):
-    name = "timed"
-    mjcf = {mjcf!r}
-    episode_seconds = 2.0
-    success_hold = {hold}
-
-    def is_success(self, state):
-        time = float(state.time)
-        return 0.29 < time < 0.35 or time > {since}
-"""
-
-
-@pytest.mark.parametrize(
-    ("hold", "since", "success", "steps"),
-    [
-        (0.0, 1.0, True, 15),  # the first success counts
-        (0.5, 0.99, True, 50),  # the short one does not; the first step of the lasting one does
-        (0.5, 1.51, False, 100),  # 24 steps are left, 25 are needed
-        (0.5, 1.49, True, 75),
-    ],
-)
-def test_success_must_hold(tmp_path, hold, since, success, steps):
-    path = tmp_path / "timed.py"
-    model = load_task("pendulum").model_path
-    path.write_text(TIMED.format(hold=hold, since=since, mjcf=str(model)))
-    (result,) = lock_step(episode_starts(0, 1), task=str(path)).values()
-    assert (result.success, result.steps) == (success, steps)
-
-
-def test_final_cost_is_the_running_cost_at_the_end(tmp_path):
-    path = tmp_path / "timed.py"
-    path.write_text(TIMED.format(hold=0.0, since=1.0, mjcf=str(load_task("pendulum").model_path)))
-    text = path.read_text().replace("return 0.29", "return time == 0.0 or 0.29")
-    path.write_text(text)
-    start = InitialState(np.array([0.3]), np.array([2.0]))
-    (result,) = lock_step([EpisodeStart(0, 0, start)], task=str(path)).values()
-    assert result.steps == 0
-    # Of a hanging pendulum, squared distance of its tip from the goal's: 2 + 2 cos(angle).
-    assert result.final_cost == pytest.approx(2 + 2 * np.cos(0.3) + 0.01 * 2.0**2, abs=0.002)
 
 
 @pytest.mark.parametrize(
