@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from gpc_studio.scenes import rail
 from gpc_studio.scenes.state import Array, InitialState, State
 from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, Weight
 
@@ -65,28 +66,22 @@ class CartPole(Task):
 
         return {
             "upright": _upright(state),
-            "position": _offset(state) ** 2,
+            "position": rail.offset(state) ** 2,
             "speed": jnp.sum(state.qvel**2),
             "effort": control[0] ** 2,
-            "rail": jnp.maximum(jnp.abs(state.qpos[0]) - RAIL, 0.0) ** 2,
+            "rail": rail.beyond(state, RAIL),
         }
 
     def terminal_terms(self, state: State) -> dict[str, Array]:
         """See `Task.terminal_terms`."""
-        import jax.numpy as jnp
-
-        return {
-            "final_upright": _upright(state),
-            "final_position": _offset(state) ** 2,
-            "final_speed": jnp.sum(state.qvel**2),
-        }
+        return rail.final_terms(state, _upright(state))
 
     def observe(self, state: State) -> Array:
         """Cart from the goal, m, cosine and sine of the angle from upright, velocities (5,)."""
         import jax.numpy as jnp
 
         angle = state.qpos[1]
-        shape = jnp.stack([_offset(state), -jnp.cos(angle), -jnp.sin(angle)])
+        shape = jnp.stack([rail.offset(state), -jnp.cos(angle), -jnp.sin(angle)])
         return jnp.concatenate([shape, state.qvel])
 
     def reset(self, rng: np.random.Generator) -> InitialState:
@@ -99,7 +94,7 @@ class CartPole(Task):
         """Within 0.25 rad of upright and 0.5 m of the goal, slower than 1 m/s and 1.5 rad/s."""
         return bool(
             -np.cos(state.qpos[1]) > np.cos(0.25)
-            and abs(_offset(state)) < 0.5
+            and abs(rail.offset(state)) < 0.5
             and np.all(np.abs(state.qvel) < [1.0, 1.5])
         )
 
@@ -108,11 +103,6 @@ class CartPole(Task):
         from gpc_studio.scenes.cart_pole.dynamics import CartPoleDynamics
 
         return CartPoleDynamics()
-
-
-def _offset(state: State) -> Array:
-    """Cart from the goal along the rail, m."""
-    return state.qpos[0] - state.mocap_pos[0, 0]
 
 
 def _upright(state: State) -> Array:

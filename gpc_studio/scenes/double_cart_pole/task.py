@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from gpc_studio.scenes import rail
 from gpc_studio.scenes.state import Array, InitialState, State
 from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, Weight
 
@@ -75,21 +76,15 @@ class DoubleCartPole(Task):
 
         return {
             "upright": _upright(state),
-            "position": _offset(state) ** 2,
+            "position": rail.offset(state) ** 2,
             "swing": jnp.sum(state.qvel[1:] ** 2),
             "effort": control[0] ** 2,
-            "rail": jnp.maximum(jnp.abs(state.qpos[0]) - RAIL, 0.0) ** 2,
+            "rail": rail.beyond(state, RAIL),
         }
 
     def terminal_terms(self, state: State) -> dict[str, Array]:
         """See `Task.terminal_terms`."""
-        import jax.numpy as jnp
-
-        return {
-            "final_upright": _upright(state),
-            "final_position": _offset(state) ** 2,
-            "final_speed": jnp.sum(state.qvel**2),
-        }
+        return rail.final_terms(state, _upright(state))
 
     def observe(self, state: State) -> Array:
         """Cart from the goal, cosine and sine of both angles, velocities (8,).
@@ -99,7 +94,13 @@ class DoubleCartPole(Task):
         import jax.numpy as jnp
 
         inner, outer = state.qpos[1], state.qpos[2]
-        shape = [_offset(state), -jnp.cos(inner), -jnp.sin(inner), jnp.cos(outer), jnp.sin(outer)]
+        shape = [
+            rail.offset(state),
+            -jnp.cos(inner),
+            -jnp.sin(inner),
+            jnp.cos(outer),
+            jnp.sin(outer),
+        ]
         return jnp.concatenate([jnp.stack(shape), state.qvel])
 
     def reset(self, rng: np.random.Generator) -> InitialState:
@@ -118,7 +119,7 @@ class DoubleCartPole(Task):
         inner, outer = state.qpos[1], state.qpos[1] + state.qpos[2]
         return bool(
             max(np.cos(inner), np.cos(outer)) < -np.cos(0.3)
-            and abs(_offset(state)) < 1.5
+            and abs(rail.offset(state)) < 1.5
             and np.all(np.abs(state.qvel[1:]) < 2.0)
         )
 
@@ -127,11 +128,6 @@ class DoubleCartPole(Task):
         from gpc_studio.scenes.double_cart_pole.dynamics import DoubleCartPoleDynamics
 
         return DoubleCartPoleDynamics()
-
-
-def _offset(state: State) -> Array:
-    """Cart from the goal along the rail, m."""
-    return state.qpos[0] - state.mocap_pos[0, 0]
 
 
 def _upright(state: State) -> Array:
