@@ -6,7 +6,6 @@ Listing names loads no network library; a policy does, when it is loaded.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,10 +63,17 @@ def uses_policy(options: object) -> bool:
 
 
 def default_checkpoint(task: Task) -> str:
-    """Name of the policy that is taken when nobody says which, or ""."""
+    """Name of the policy that is taken when nobody says which, or "".
+
+    The one that is called as the task, or as one whose policies it takes; else the newest.
+    """
     from gpc_studio.models import library
 
-    return library.default(task) or ""
+    names = library.available(task)
+    for name in (task.name, *task.policies_of):
+        if name in names:
+            return name
+    return max(names, key=lambda name: library.find(name, task).stat().st_mtime, default="")
 
 
 def choices(task: Task, options: object) -> dict[str, tuple[str, ...]]:
@@ -76,7 +82,7 @@ def choices(task: Task, options: object) -> dict[str, tuple[str, ...]]:
         return {}
     from gpc_studio.models import library
 
-    return {CHECKPOINT: tuple(library.available(task))}
+    return {CHECKPOINT: library.available(task)}
 
 
 def make_planner(
@@ -138,10 +144,9 @@ def policy_proposals(task: Task, options: PlanningOptions) -> tuple[Proposal, ..
         checkpoint = load(path, task)
     except CheckpointError as error:
         raise PolicyError(str(error)) from None
+    plan = checkpoint.plan
     return (
-        FlowProposal(
-            task, checkpoint.policy, options, horizon=checkpoint.horizon, spline=checkpoint.spline
-        ),
+        FlowProposal(task, checkpoint.policy, options, horizon=plan.horizon, spline=plan.spline),
     )
 
 
@@ -152,21 +157,13 @@ def checkpoint_path(task: Task, options: PlanningOptions) -> Path:
         PolicyError: There is none.
     """
     from gpc_studio.models import library
-    from gpc_studio.models.checkpoint import CheckpointError
 
     name = getattr(options, CHECKPOINT) or default_checkpoint(task)
     if not name:
         raise PolicyError(
             f"no policy for task {task.name} yet: `gpc-studio train {task.name}` makes one"
         )
-    if is_path(name):
-        return Path(name).expanduser()
     try:
-        return library.find(name, task)
-    except CheckpointError as error:
+        return library.find_or_path(name, task)
+    except library.CheckpointError as error:
         raise PolicyError(str(error)) from None
-
-
-def is_path(name: str) -> bool:
-    """Whether a policy is given as a file rather than by name."""
-    return name.endswith(".safetensors") or os.sep in name

@@ -18,12 +18,17 @@ Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
 
 
 class Rows(Generic[Arrays]):
-    """A NamedTuple of arrays as one float32 row, and back; whole numbers must be below 2^24."""
+    """A NamedTuple of arrays as one float32 row, and back; whole numbers must be below 2^24.
+
+    Attributes:
+        width: Numbers in a row.
+    """
 
     def __init__(self, shapes: Arrays) -> None:
         """Takes the NamedTuple with the shapes of the arrays in their place."""
         self._shapes = shapes
         ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+        self.width = ends[-1]
         self._slices = [slice(*ends_of) for ends_of in zip([0, *ends], ends, strict=False)]
 
     def pack(self, values: Arrays) -> Array:

@@ -45,6 +45,17 @@ def static_part(options: Any) -> tuple[Any, ...]:
     return (type(options), *values)
 
 
+def compiled_part(options: Any) -> tuple[Any, ...]:
+    """What of `static_part` is in compiled code: all but names of what code is handed."""
+    described = describe(type(options))
+    values = (
+        getattr(options, name)
+        for name, option in described.items()
+        if option.static and not option.dynamic
+    )
+    return (type(options), *values)
+
+
 def encoded(options: Options) -> Options:
     """Options as jitted code takes them: numbers as arrays, a choice as its index.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -16,15 +17,24 @@ from gpc_studio.controllers.engines.analytic import AnalyticEngine
 from gpc_studio.controllers.engines.base import Engine, Rollouts, by_sample
 from gpc_studio.controllers.engines.native import NativeEngine
 from gpc_studio.controllers.layout import Layout, Rows, Settings
-from gpc_studio.controllers.options import EXECUTE, PlanningOptions, code, static_part
+from gpc_studio.controllers.options import (
+    EXECUTE,
+    PlanningOptions,
+    code,
+    compiled_part,
+    rolls_out,
+    static_part,
+)
 from gpc_studio.controllers.plan import Plan, PlanTiming
-from gpc_studio.controllers.proposals.base import Context, Proposal
+from gpc_studio.controllers.proposals.base import Context, Proposal, signature
 from gpc_studio.controllers.proposals.choose import all_proposals
 from gpc_studio.controllers.registry import ControllerSpec
 from gpc_studio.controllers.registry import controller as named_controller
 from gpc_studio.controllers.rules.base import Candidates, Distribution
 from gpc_studio.scenes.state import Array, State
 from gpc_studio.scenes.task import Task
+
+_ADMISSION = 2**31 - 1  # folded into the key for what a rule draws itself
 
 
 class Memory(NamedTuple):
@@ -51,8 +61,7 @@ class _Proposed(NamedTuple):
     key: Array
     observation: Array
     distribution: Distribution
-    knots: Array
-    latents: Array | None
+    candidates: Candidates
     controls: Array
 
 
@@ -67,6 +76,7 @@ class _Judged(NamedTuple):
 class _Told(NamedTuple):
     """What people are told of an update."""
 
+    source: Array
     weight: Array
     mean: Array
     std: Array
@@ -131,17 +141,58 @@ class Planner:
         self._layout = Layout(task)
         count, plan = len(self.source), (options.knots, task.nu)
         self._judged = Rows(_Judged((count,), (options.domains, count), (count, len(task.weights))))
-        self._told = Rows(_Told((count,), plan, plan, plan, (self.steps, task.nu), ()))
-        self.engine_name = resolve_engine(task, options.engine)
-        self.engine: Engine = self._make_engine(options, threads, seed)
+        controls = (self.steps, task.nu)
+        self._told = Rows(_Told((count,), (count,), plan, plan, plan, controls, ()))
+        self.engine_name = resolve_engine(task, options.engine) if rolls_out(options) else "none"
+        self._engine = self._make_engine(options, threads, seed) if rolls_out(options) else None
         self._start = jax.jit(self._trace_start)
         self._propose = jax.jit(self._trace_propose)
         self._cost = jax.jit(self._trace_cost)
         self._update = jax.jit(self._trace_update)
+        self._act = jax.jit(self._trace_act)
+
+    @property
+    def engine(self) -> Engine:
+        """What rolls out.
+
+        Raises:
+            ValueError: The controller acts without rollouts.
+        """
+        if self._engine is None:
+            raise ValueError(f"controller {self.spec.name} acts without rollouts")
+        return self._engine
 
     def accepts(self, options: PlanningOptions) -> bool:
         """Whether `step` takes these options without compiling anything."""
         return static_part(options) == self._static
+
+    def shares_code(self, options: PlanningOptions) -> bool:
+        """Whether other options fit the compiled code, apart from the proposals' parameters."""
+        return compiled_part(options) == compiled_part(self._options)
+
+    def sibling(self, options: PlanningOptions, proposals: Sequence[Proposal]) -> Planner | None:
+        """A planner with other parameters of its proposals that shares code, engine and memory.
+
+        Either may be used where the other was, by the same thread, and closing one closes both.
+
+        Args:
+            options: Options with which it `shares_code`.
+            proposals: Proposals in place of those that this planner was given.
+
+        Returns:
+            The planner, or None if it needs other code.
+
+        Raises:
+            ValueError: Proposals are missing or draw too many samples.
+        """
+        if not self.shares_code(options):
+            return None
+        chosen = all_proposals(self.spec, options, proposals)
+        if [signature(p) for p in chosen] != [signature(p) for p in self._proposals]:
+            return None
+        other = copy(self)
+        other._proposals, other._options, other._static = chosen, options, static_part(options)
+        return other
 
     def start(self, state: State, seeds: Sequence[int] | np.ndarray) -> Memory:
         """Memory before the first plan: the mean holds still.
@@ -196,6 +247,8 @@ class Planner:
             self._options = options
         settings = self._settings.vector(options, weights)
         time = np.array(state.time, np.float64).reshape(self.episodes)
+        if self._engine is None:
+            return self._step_without_rollouts(memory, state, time, settings)
         spent, parts = np.zeros(4), ()
         for iteration in range(getattr(options, "iterations", 1)):
             memory, parts, timing = self._iterate(memory, state, time, settings, iteration)
@@ -204,7 +257,8 @@ class Planner:
 
     def close(self) -> None:
         """Ends the engine's threads."""
-        self.engine.close()
+        if self._engine is not None:
+            self._engine.close()
 
     def _iterate(
         self, memory: Memory, state: State, time: np.ndarray, settings: Array, iteration: int
@@ -228,27 +282,43 @@ class Planner:
         memory = Memory(time, proposed.key, distribution, executed, proposed.observation)
         ended = perf_counter()
         spent = np.diff([began, sampled, rolled, weighed, ended])
-        return memory, (proposed, rollouts, costs, news), spent
+        return memory, (proposed.candidates, rollouts, costs, news), spent
+
+    def _step_without_rollouts(
+        self, memory: Memory, state: State, time: np.ndarray, settings: Array
+    ) -> tuple[Memory, Plan, PlanTiming]:
+        """A planning step that executes what was drawn, unseen."""
+        began = perf_counter()
+        packed = self._layout.pack(state, time - memory.time)
+        parameters = tuple(proposal.parameters for proposal in self._proposals)
+        known = memory._replace(time=())
+        key, observation, candidates, (distribution, executed, told) = self._act(
+            known, packed, parameters, settings
+        )
+        news = np.asarray(told)
+        memory = Memory(time, key, distribution, executed, observation)
+        spent = perf_counter() - began
+        return memory, self._plan(time, candidates, None, None, news), PlanTiming(spent, 0, 0, 0)
 
     def _plan(
         self,
         time: np.ndarray,
-        proposed: _Proposed,
-        rollouts: Rollouts,
-        costs: np.ndarray,
+        candidates: Candidates,
+        rollouts: Rollouts | None,
+        costs: np.ndarray | None,
         news: np.ndarray,
     ) -> Plan:
         """The plan of the last iteration as NumPy arrays."""
+        if costs is None:
+            costs = np.full((self.episodes, self._judged.width), np.nan, np.float32)
         judged, told = self._judged.unpack(costs), self._told.unpack(news)
-        latents = proposed.latents
-        sensordata, qpos = (
-            by_sample(np.asarray(values))[:, 0] for values in (rollouts.sensordata, rollouts.qpos)
-        )
+        latents = candidates.latents
+        sensordata, qpos = self._paths(rollouts)
         return Plan(
             time=time,
             knot_times=time[:, None] + self._knot_times,
-            knots=np.asarray(proposed.knots),
-            source=np.broadcast_to(self.source, judged.cost.shape),
+            knots=np.asarray(candidates.knots),
+            source=told.source.astype(int),
             cost=judged.cost,
             cost_terms=judged.cost_terms,
             weight=told.weight,
@@ -262,6 +332,14 @@ class Planner:
             traces=self._layout.traces(sensordata),
             qpos=qpos,
         )
+
+    def _paths(self, rollouts: Rollouts | None) -> tuple[np.ndarray, np.ndarray]:
+        """Sensor readings and positions in the nominal domain, each (E, N, T+1, ...)."""
+        if rollouts is None:
+            model, empty = self.task.model, (self.episodes, 0, self.steps + 1)
+            return np.zeros((*empty, model.nsensordata), np.float32), np.zeros((*empty, model.nq))
+        sensordata, qpos = np.asarray(rollouts.sensordata), np.asarray(rollouts.qpos)
+        return by_sample(sensordata)[:, 0], by_sample(qpos)[:, 0]
 
     def _make_engine(self, options: PlanningOptions, threads: int, seed: int) -> Engine:
         models = domains.draw(self.task, options.domains, seed)
@@ -313,8 +391,16 @@ class Planner:
                 extra=distribution.extra,
             )
             knots, latents = self._draw(parameters, keys, context, options)
-            controls = self._controls(knots)
-            return _Proposed(key, observation, distribution, knots, latents, controls)
+            candidates = self.spec.rule.admit(
+                jax.random.fold_in(key, _ADMISSION),
+                distribution,
+                Candidates(knots, jnp.asarray(self.source), latents),
+                scale=self._scale,
+                options=options,
+            )
+            candidates = candidates._replace(knots=self._clip(candidates.knots))
+            controls = self._controls(candidates.knots)
+            return _Proposed(key, observation, distribution, candidates, controls)
 
         return jax.vmap(one)(
             memory.key, memory.distribution, memory.executed, memory.observation, packed
@@ -333,7 +419,7 @@ class Planner:
             drawn, latent = proposal.draw(own, key, count, context, options)
             knots.append(drawn)
             latents.append(jnp.zeros((count, size)) if latent is None else latent)
-        return self._clip(jnp.concatenate(knots)), jnp.concatenate(latents) if size else None
+        return jnp.concatenate(knots), jnp.concatenate(latents) if size else None
 
     def _trace_cost(
         self, rollouts: Rollouts, controls: Array, packed: Array, settings: Array
@@ -357,8 +443,7 @@ class Planner:
         options = self._settings.options(settings)
 
         def one(proposed: _Proposed, row: Array) -> tuple[Distribution, Array, Array]:
-            cost = self._judged.unpack(row).cost
-            candidates = Candidates(proposed.knots, jnp.asarray(self.source), proposed.latents)
+            cost, candidates = self._judged.unpack(row).cost, proposed.candidates
             distribution, weight = self.spec.rule.update(
                 proposed.distribution,
                 candidates,
@@ -369,12 +454,14 @@ class Planner:
             )
             distribution = _strong(distribution._replace(mean=self._clip(distribution.mean)))
             best = jnp.argmin(cost)
+            mean = code(EXECUTE, "mean")
             executed = jnp.where(
-                options.execute == code(EXECUTE, "best"),
+                getattr(options, "execute", mean) != mean,
                 candidates.knots[best],
                 distribution.mean,
             )
             told = _Told(
+                candidates.source,
                 weight,
                 distribution.mean,
                 distribution.std,
@@ -385,6 +472,16 @@ class Planner:
             return distribution, executed, self._told.pack(told)
 
         return jax.vmap(one)(proposed, judged)
+
+    def _trace_act(
+        self, memory: Memory, packed: Array, parameters: Any, settings: Array
+    ) -> tuple[Array, Array, Candidates, tuple[Distribution, Array, Array]]:
+        """Key, observation and candidates, and the update of costs that nobody knows."""
+        first = jnp.zeros(())
+        proposed = self._trace_propose(memory, packed, parameters, settings, first)
+        unknown = jnp.full((self.episodes, self._judged.width), jnp.nan)
+        updated = self._trace_update(proposed, unknown, settings, first)
+        return proposed.key, proposed.observation, proposed.candidates, updated
 
     @property
     def _scale(self) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
 
 from gpc_studio.controllers.plan import Source
 from gpc_studio.scenes.state import Array, State
@@ -32,6 +36,14 @@ class Context(NamedTuple):
     low: Array
     high: Array
     extra: Any
+
+
+def signature(proposal: Proposal) -> Hashable:
+    """What compiled code depends on: equal for proposals whose parameters can change places."""
+    leaves, structure = jax.tree.flatten(proposal.parameters)
+    shapes = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    kind = (type(proposal), proposal.name, proposal.source, proposal.latent_size)
+    return (*kind, structure, shapes)
 
 
 class Proposal(Protocol):
