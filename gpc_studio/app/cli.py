@@ -52,6 +52,11 @@ COMMANDS = (
         "gpc_studio.app.train.collect:command",
         "collect plans of a controller that may take its time, for training",
     ),
+    Command(
+        "reproduce",
+        "gpc_studio.app.reproduce.command:command",
+        "measure a published table again, beside the paper's figures",
+    ),
     Command("bench", "gpc_studio.app.bench:command", "compare planning time with bare rollouts"),
 )
 

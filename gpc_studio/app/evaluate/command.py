@@ -65,9 +65,13 @@ class EvaluateOptions:
 def command(arguments: Sequence[str]) -> int:
     """Runs the evaluation and prints the table; returns the exit code."""
     wanted = tyro.cli(EvaluateOptions, args=list(arguments), prog="gpc-studio evaluate")
+    return run_to_end(wanted, shlex.join(["gpc-studio", "evaluate", *arguments]))
+
+
+def run_to_end(wanted: EvaluateOptions, typed: str) -> int:
+    """Evaluates, prints the table or what went wrong, and returns the exit code."""
     from gpc_studio.app.evaluate.runner import WorkerError
 
-    typed = shlex.join(["gpc-studio", "evaluate", *arguments])
     try:
         with _termination_interrupts():
             content = evaluate(wanted, typed)
