@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+
 from gpc_studio.scenes.state import Array
 
 
@@ -81,3 +83,13 @@ class PlanTiming(NamedTuple):
     def total(self) -> float:
         """The whole step, s."""
         return self.propose + self.rollout + self.cost + self.update
+
+
+def elites(weight: np.ndarray) -> np.ndarray:
+    """Which samples have more than none and at least an equal share of the update (N,).
+
+    Under a rule that picks some samples and weighs them alike, these are the ones picked. Under
+    one that weighs all, as MPPI does, they are those that matter.
+    """
+    weight = np.asarray(weight)
+    return (weight > 0) & (weight >= (1.0 - 1e-4) / max(len(weight), 1))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
-from gpc_studio.app.session.snapshot import PlanRecord
-from gpc_studio.controllers.plan import Plan, PlanTiming
+from gpc_studio.app.session.snapshot import BySource, PlanRecord
+from gpc_studio.controllers.plan import Plan, PlanTiming, Source, elites
 
 CAPACITY = 600
 
@@ -30,8 +31,12 @@ class History:
         return len(self._records)
 
     def append(self, record: PlanRecord) -> None:
-        """Adds the newest record; the oldest goes when the ring is full."""
+        """Adds the newest record, its wins to those before; the oldest goes when it is full."""
         with self._lock:
+            if self._records:
+                figures, before = record.by_source, self._records[-1].by_source.wins
+                figures = figures._replace(wins=figures.wins + before)
+                record = replace(record, by_source=figures)
             self._records.append(record)
             self._next += 1
 
@@ -49,7 +54,8 @@ class History:
     def arrays(self) -> dict[str, np.ndarray]:
         """All records as columns (M,) by the names of `PlanRecord`.
 
-        `terms` is (M, n_terms); `timing` is (M, 4), s, in the order of `PlanTiming`.
+        `terms` is (M, n_terms); `timing` is (M, 4), s, in the order of `PlanTiming`; the figures
+        of `by_source` are left out.
         """
         records = self.since()[1]
         names = ("time", "best", "elite", "mean", "best_source", "ess", "achieved_rate")
@@ -84,17 +90,33 @@ def record_of(plan: Plan, timing: PlanTiming, time: float, achieved_rate: float)
     """
     cost = np.asarray(plan.cost, float)
     finite = cost[np.isfinite(cost)]
-    elites = max(1, len(cost) // 10)
+    cheapest = max(1, len(cost) // 10)
     best = int(plan.best)
     weight = np.asarray(plan.weight, float)
     return PlanRecord(
         time=time,
         best=float(cost[best]),
-        elite=float(np.partition(cost, elites - 1)[:elites].mean()),
+        elite=float(np.partition(cost, cheapest - 1)[:cheapest].mean()),
         mean=float(finite.mean()) if finite.size else float("inf"),
         terms=np.array(plan.cost_terms[best], float),
         best_source=int(plan.source[best]),
         ess=float(1.0 / np.sum(weight**2)),
         timing=timing,
         achieved_rate=achieved_rate,
+        by_source=by_source(plan),
+    )
+
+
+def by_source(plan: Plan) -> BySource:
+    """The figures of a plan for each source; `wins` counts this plan alone."""
+    weight, many = np.asarray(plan.weight, float), len(Source)
+    source = np.asarray(plan.source, int)
+    cost = np.where(np.isfinite(plan.cost), plan.cost, np.inf)
+    from_source = source == np.arange(many)[:, None]  # (n_sources, N)
+    return BySource(
+        samples=from_source.sum(axis=1),
+        elites=(from_source & elites(weight)).sum(axis=1),
+        best=np.min(np.where(from_source, cost, np.inf), axis=1),
+        ess=from_source @ weight / np.sum(weight**2),
+        wins=from_source[:, int(plan.best)].astype(int),
     )

@@ -51,6 +51,26 @@ class Message:
     text: str
 
 
+class BySource(NamedTuple):
+    """Figures of one planning step for each `Source`, in its order, each (n_sources,).
+
+    Attributes:
+        samples: Samples that came from it.
+        elites: Those of them that are elites, see `controllers.plan.elites`.
+        best: Cost of the cheapest of them; infinite without one of finite cost.
+        ess: What they contribute to the effective sample size: it times their share of the weight,
+            so that the sources add up to it.
+        wins: Planning steps since the episode began, up to this one, whose cheapest sample came
+            from it.
+    """
+
+    samples: np.ndarray
+    elites: np.ndarray
+    best: np.ndarray
+    ess: np.ndarray
+    wins: np.ndarray
+
+
 @dataclass(frozen=True)
 class PlanRecord:
     """The figures of one planning step that charts show over time.
@@ -65,6 +85,7 @@ class PlanRecord:
         ess: Effective sample size, 1 / sum(weight^2).
         timing: Wall time of the step, s.
         achieved_rate: Planning rate at that moment, Hz.
+        by_source: Figures for each source.
     """
 
     time: float
@@ -76,6 +97,7 @@ class PlanRecord:
     ess: float
     timing: PlanTiming
     achieved_rate: float
+    by_source: BySource
 
 
 @dataclass(frozen=True)

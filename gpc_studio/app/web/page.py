@@ -10,7 +10,13 @@ from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web import html
 from gpc_studio.app.web.charts.costs import CostChart, TermsChart
 from gpc_studio.app.web.charts.knots import KnotsChart
-from gpc_studio.app.web.charts.sampling import SampleSizeChart, SourcesChart
+from gpc_studio.app.web.charts.sources import (
+    ElitesChart,
+    SampleSizeChart,
+    SourceCostChart,
+    SourcesLegend,
+    WinnersChart,
+)
 from gpc_studio.app.web.charts.timing import RateChart, SplitChart
 from gpc_studio.app.web.charts.window import window
 from gpc_studio.app.web.panels import Panel
@@ -123,8 +129,13 @@ class Charts:
         with panel.add_tab("Plan"):
             self._knots_folder = gui.add_folder(None)
         with panel.add_tab("Samples"):
-            self._sources = SourcesChart(gui)
-            self._size = SampleSizeChart(gui)
+            self._sources = (
+                SourcesLegend(gui),
+                WinnersChart(gui),
+                ElitesChart(gui),
+                SourceCostChart(gui),
+                SampleSizeChart(gui),
+            )
         with panel.add_tab("Timing"):
             self.split = SplitChart(gui)
             self._rate = RateChart(gui)
@@ -140,8 +151,8 @@ class Charts:
         self._cost.update(recent)
         self._terms.update(recent)
         self._knots.update(snapshot)
-        self._sources.update(recent)
-        self._size.update(recent)
+        for chart in self._sources:
+            chart.update(recent)
         self.split.update(recent)
         self._rate.update(recent, snapshot.timing)
 

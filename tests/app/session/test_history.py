@@ -7,7 +7,7 @@ from gpc_studio.app.session.history import History, record_of
 from gpc_studio.app.session.pilot import Pilot
 from gpc_studio.app.session.plant import PlantState
 from gpc_studio.app.session.rewind import Instant, RewindBuffer
-from gpc_studio.controllers.plan import Plan, PlanTiming
+from gpc_studio.controllers.plan import Plan, PlanTiming, Source, elites
 
 TIMING = PlanTiming(0.1, 0.2, 0.3, 0.4)
 
@@ -38,6 +38,38 @@ def test_figures_of_a_plan():
     assert made.ess == pytest.approx(21)
     assert list(made.terms) == [0, 1]
     assert made.best_source == 0
+
+
+def test_figures_by_source():
+    made = plan([5.0, 4.0, np.inf, 1.0, 2.0, 3.0])._replace(
+        source=np.array([0, 1, 1, 2, 2, 2]), weight=np.array([0, 0.25, 0, 0.25, 0.25, 0.25])
+    )
+    found = record_of(made, TIMING, 0.0, 0.0).by_source
+    assert list(found.samples) == [1, 2, 3]
+    assert list(found.elites) == [0, 1, 3]
+    assert list(found.best) == [5.0, 4.0, 1.0]
+    np.testing.assert_allclose(found.ess, [0.0, 1.0, 3.0])
+    assert list(found.wins) == [0, 0, 1]
+    nothing = record_of(made._replace(source=np.full(6, 1)), TIMING, 0.0, 0.0).by_source
+    assert nothing.best[Source.FLOW] == np.inf
+
+
+def test_wins_add_up_over_the_episode():
+    history = History(capacity=4)
+    for source in (0, 1, 2, 2, 2, 2):
+        made = plan([1.0, 2.0])._replace(source=np.array([source, 0]))
+        history.append(record_of(made, TIMING, float(len(history)), 20.0))
+    assert list(history.since()[1][-1].by_source.wins) == [1, 1, 4]  # also those that are gone
+    history.clear()
+    history.append(record(0.0))
+    assert history.since()[1][-1].by_source.wins.sum() == 1
+
+
+def test_elites_are_the_samples_that_matter():
+    assert list(elites(np.array([0.5, 0.0, 0.5]))) == [True, False, True]
+    assert list(elites(np.array([0.9, 0.06, 0.04]))) == [True, False, False]  # MPPI
+    assert elites(np.full(7, 1 / 7, np.float32)).all()
+    assert list(elites(np.array([0.0, 1.0]))) == [False, True]
 
 
 def test_all_diverged():

@@ -9,6 +9,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
+from gpc_studio.app.session.history import by_source
 from gpc_studio.app.session.snapshot import Message, PlanRecord, Snapshot, Timing
 from gpc_studio.controllers.plan import Plan, PlanTiming, Source
 from gpc_studio.controllers.registry import controller, controller_names
@@ -138,6 +139,7 @@ class FakeSession:
                 ess=1.0 / np.sum(plan.weight**2),
                 timing=self.snapshot.timing.plan,
                 achieved_rate=19.0 + np.sin(time),
+                by_source=by_source(plan),
             )
         )
         self._records = self._records[-600:]

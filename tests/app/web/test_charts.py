@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from fake_session import CartTask, FakeSession, made_up_plan
 
-from gpc_studio.app.session.snapshot import PlanRecord, Timing
+from gpc_studio.app.session.snapshot import BySource, PlanRecord, Timing
 from gpc_studio.app.web.charts.chart import MAX_POINTS, thinned
 from gpc_studio.app.web.charts.costs import CostChart, TermsChart
 from gpc_studio.app.web.charts.knots import KnotsChart, plan_lines
-from gpc_studio.app.web.charts.sampling import AVERAGED, SampleSizeChart, SourcesChart
+from gpc_studio.app.web.charts.sources import (
+    AVERAGED,
+    ElitesChart,
+    SampleSizeChart,
+    SourceCostChart,
+    SourcesLegend,
+    WinnersChart,
+)
 from gpc_studio.app.web.charts.timing import RateChart, SplitChart
 from gpc_studio.app.web.charts.window import window
 from gpc_studio.app.web.server import WebServer
@@ -24,11 +33,16 @@ def gui():
     server.stop()
 
 
-def record(time, best=1.0, terms=(0.75, 0.25), source=1):
+def record(time, best=1.0, terms=(0.75, 0.25), source=1, samples=(1, 16, 15), **figures):
+    given = dict(
+        samples=samples, elites=(1, 3, 4), best=(3.0, 2.0, best), ess=(1.0, 3.0, 4.0),
+        wins=np.eye(3)[source],
+    )  # fmt: skip
+    by_source = BySource(**{name: np.asarray(v, float) for name, v in (given | figures).items()})
     return PlanRecord(
         time=time, best=best, elite=2 * best, mean=4 * best, terms=np.array(terms),
         best_source=source, ess=8.0, timing=PlanTiming(0.001, 0.002, 0.003, 0.004),
-        achieved_rate=20.0,
+        achieved_rate=20.0, by_source=by_source,
     )  # fmt: skip
 
 
@@ -101,19 +115,67 @@ def test_terms_are_stacked_to_a_hundred_percent(gui):
 
 
 def test_share_of_sources_is_counted_over_the_last_steps(gui):
-    chart = SourcesChart(gui)
-    sources = [int(Source.PREVIOUS)] * AVERAGED + [int(Source.GAUSSIAN)] * AVERAGED
-    chart.update(window([record(0.1 * k, source=s) for k, s in enumerate(sources)], 2))
-    _, previous, gaussian = sent(chart.chart)
-    assert previous[AVERAGED - 1] == 100.0 and gaussian[AVERAGED - 1] == 0.0
-    assert gaussian[-1] == 100.0 and previous[-1] == 0.0
-    np.testing.assert_allclose(previous + gaussian, 100.0)
+    chart = WinnersChart(gui)
+    sources = [int(Source.FLOW)] * AVERAGED + [int(Source.GAUSSIAN)] * AVERAGED
+    wins = np.cumsum(np.eye(3)[sources], axis=0)
+    records = [record(0.1 * k, source=s, wins=wins[k]) for k, s in enumerate(sources)]
+    chart.update(window(records, 2))
+    _, previous, gaussian, flow, ratio = sent(chart.chart)
+    assert flow[AVERAGED - 1] == 100.0 and gaussian[AVERAGED - 1] == 0.0
+    assert gaussian[-1] == 100.0 and flow[-1] == 0.0
+    np.testing.assert_allclose(previous + gaussian + flow, 100.0)
+    assert ratio[AVERAGED - 1] == 0.0 and ratio[-1] == pytest.approx(50.0)  # of the whole episode
 
 
-def test_effective_sample_size(gui):
+def test_a_source_without_samples_has_no_line(gui):
+    chart = WinnersChart(gui)
+    chart.update(window([record(0.1 * k, samples=(1, 31, 0)) for k in range(4)], 2))
+    _, previous, gaussian, flow, ratio = sent(chart.chart)
+    assert np.isfinite([previous, gaussian]).all()
+    assert np.isnan(flow[1:]).all() and np.isnan(ratio[1:]).all()
+
+
+def test_share_of_elites_by_source(gui):
+    chart = ElitesChart(gui)
+    chart.update(window([record(0.0, elites=(0, 2, 6)), record(0.1, elites=(0, 0, 8))], 2))
+    _, previous, gaussian, flow = sent(chart.chart)
+    np.testing.assert_allclose([previous, gaussian, flow], [[0, 0], [25, 12.5], [75, 87.5]])
+
+
+def test_best_cost_of_each_source(gui):
+    chart = SourceCostChart(gui)
+    costs = [(3.0, 2.0, 1.0), (3.0, np.inf, 1.0), (3.0, 2.0, 0.5)]
+    chart.update(window([_with_best(0.1 * k, c) for k, c in enumerate(costs)], 2))
+    assert chart.chart.is_log
+    _, previous, gaussian, flow = sent(chart.chart)
+    np.testing.assert_allclose(previous, 3.0)
+    assert np.isnan(gaussian[1]) and gaussian[2] == 2.0
+    np.testing.assert_allclose(flow, [1.0, 1.0, 0.5])
+    chart.update(window([_with_best(0.0, (1, 1, -1)), _with_best(0.1, (1, 1, 1))], 2))
+    assert not chart.chart.is_log
+
+
+def _with_best(time, costs):
+    made = record(time)
+    by_source = made.by_source._replace(best=np.asarray(costs, float))
+    return dataclasses.replace(made, by_source=by_source)
+
+
+def test_effective_sample_sizes_are_stacked(gui):
     chart = SampleSizeChart(gui)
     chart.update(window([record(0.0), record(0.1)], 2))
-    np.testing.assert_allclose(sent(chart.chart)[1], 8.0)
+    np.testing.assert_allclose([line[-1] for line in sent(chart.chart)[1:]], [1.0, 4.0, 8.0])
+
+
+def test_the_legend_names_the_sources_there_are(gui):
+    legend = SourcesLegend(gui)
+    legend.update(window([], 2))
+    assert legend._line.content == ""
+    legend.update(window([record(0.0, samples=(1, 31, 0))], 2))
+    assert "Gaussian" in legend._line.content and "Flow" not in legend._line.content
+    legend.update(window([record(0.0, wins=(2, 5, 3))], 2))
+    assert "Flow policy" in legend._line.content
+    assert "CEM sample ratio 0.70" in legend._line.content
 
 
 def test_times_of_a_step_are_stacked_in_milliseconds(gui):

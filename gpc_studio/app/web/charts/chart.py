@@ -66,6 +66,9 @@ class Chart:
         y_label: str,
         y_range: Range | None = None,
         log: bool = False,
+        height: int = HEIGHT,
+        legend: bool = True,
+        x_label: str = "Time (s)",
     ) -> None:
         """Adds an empty chart.
 
@@ -76,6 +79,9 @@ class Chart:
             y_label: What the y axis shows, with its unit.
             y_range: Fixed limits of the y axis, or None to follow the data.
             log: Whether the y axis is logarithmic.
+            height: Pixels.
+            legend: Whether the lines are named below the chart.
+            x_label: What the x axis shows; nothing needs less room.
         """
         self._count = len(lines)
         self._log = log
@@ -94,10 +100,10 @@ class Chart:
             title=title,
             bands=bands or None,  # pyright: ignore[reportArgumentType]
             scales=self._scales(),
-            axes=_axes(y_label),
-            legend={"show": True, "live": False},
+            axes=_axes(x_label, y_label),
+            legend={"show": legend, "live": False},
             cursor={"y": False},
-            height=HEIGHT,
+            height=height,
             padding=(10, 18, 0, 0),
         )
 
@@ -196,10 +202,10 @@ def _series(line: Line) -> Any:
     return series
 
 
-def _axes(y_label: str) -> tuple[Any, ...]:
+def _axes(x_label: str, y_label: str) -> tuple[Any, ...]:
     common = {"font": _FONT, "labelFont": _FONT, "labelGap": 0, "gap": 3,
               "ticks": {"size": 4, "width": 1}}  # fmt: skip
-    return (
-        {**common, "label": "Time (s)", "labelSize": 15, "size": 22, "space": 44},
-        {**common, "label": y_label, "labelSize": 15, "size": 42, "space": 26},
-    )
+    x_axis = {**common, "size": 22, "space": 44}
+    if x_label:
+        x_axis |= {"label": x_label, "labelSize": 15}
+    return x_axis, {**common, "label": y_label, "labelSize": 15, "size": 42, "space": 26}

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpc_studio.app.session.snapshot import PlanRecord
+from gpc_studio.app.session.snapshot import BySource, PlanRecord
+from gpc_studio.controllers.plan import Source
 
 
 class Window(NamedTuple):
@@ -23,6 +24,7 @@ class Window(NamedTuple):
         ess: Effective sample size (R,).
         phases: Wall time of propose, rollout, cost, update, s (R, 4).
         achieved_rate: Planning rate, Hz (R,).
+        by_source: Figures for each source, each (R, n_sources).
     """
 
     time: np.ndarray
@@ -34,6 +36,7 @@ class Window(NamedTuple):
     ess: np.ndarray
     phases: np.ndarray
     achieved_rate: np.ndarray
+    by_source: BySource
 
 
 def window(records: Sequence[PlanRecord], terms: int) -> Window:
@@ -43,6 +46,7 @@ def window(records: Sequence[PlanRecord], terms: int) -> Window:
     that both cover. Records of a task with another number of terms are left out.
     """
     kept = _ascending([r for r in records if len(r.terms) == terms])
+    by_source = [r.by_source for r in kept]
     return Window(
         time=np.array([r.time for r in kept]),
         best=np.array([r.best for r in kept]),
@@ -53,7 +57,11 @@ def window(records: Sequence[PlanRecord], terms: int) -> Window:
         ess=np.array([r.ess for r in kept]),
         phases=np.array([tuple(r.timing) for r in kept], dtype=float).reshape(-1, 4),
         achieved_rate=np.array([r.achieved_rate for r in kept]),
-    )
+        by_source=BySource(*(
+            np.array([figures[i] for figures in by_source], dtype=float).reshape(-1, len(Source))
+            for i in range(len(BySource._fields))
+        )),
+    )  # fmt: skip
 
 
 def _ascending(records: Sequence[PlanRecord]) -> list[PlanRecord]:

@@ -27,8 +27,13 @@ _COST_ANCHORS = np.array(
 DIVERGED: Rgb = (213, 50, 30)
 BEST: Rgb = (255, 64, 160)
 PUSH: Rgb = (255, 140, 66)
+RATIO: Rgb = (134, 142, 150)
+"""Of the ratio of samples, which belongs to no source."""
+
+# The violet of the policy is no colour of Okabe and Ito: their green is hard to tell from the sky
+# blue without cones for blue, and from the best plan's pink without those for green.
 _SOURCES: tuple[Rgb, ...] = (
-    (230, 159, 0), (86, 180, 233), (0, 190, 130), (204, 121, 167), (240, 228, 66), (0, 114, 178),
+    (230, 159, 0), (86, 180, 233), (145, 95, 235), (0, 158, 115), (240, 228, 66), (0, 114, 178),
 )  # fmt: skip
 
 
@@ -107,6 +112,8 @@ def legend(plan: Plan | None, options: OverlayOptions) -> Legend:
     entries: list[tuple[str, Rgb]] = []
     gradient: tuple[Rgb, ...] = ()
     ticks: tuple[str, ...] = ()
+    if plan is not None and not len(plan.traces):
+        return Legend("No rollouts: the policy acts without", ())
     cost = np.zeros(0) if plan is None else np.asarray(plan.cost, dtype=float)
     finite = cost[np.isfinite(cost)]
     if options.colour_by == "source":
