@@ -34,7 +34,8 @@ class Plan(NamedTuple):
         knot_times: Absolute times of the knots (K,).
         knots: Candidate knots (N, K, nu).
         source: `Source` of every candidate (N,) int.
-        cost: Cost of every candidate after risk (N,); non-finite rollouts count as +inf.
+        cost: Cost of every candidate after risk (N,); non-finite rollouts count as +inf. Not a
+            number, as all that follows from costs, where a controller acts without rollouts.
         cost_terms: Weighted cost terms, averaged over domains (N, n_terms), in the order of
             `Task.weights`.
         weight: Share of every candidate in the update, sums to 1 (N,).
@@ -46,8 +47,10 @@ class Plan(NamedTuple):
             plant applies these and holds the last.
         best: Index of the cheapest candidate, ().
         latents: Latents of the candidates (N, L), or None.
-        traces: Paths of the traced points in the nominal domain (N, T+1, S, 3), float32.
-        qpos: Positions along every rollout in the nominal domain (N, T+1, nq); for ghosts.
+        traces: Paths of the traced points in the nominal domain (N, T+1, S, 3), float32; N is 0
+            where nothing was rolled out.
+        qpos: Positions along every rollout in the nominal domain (N, T+1, nq); for ghosts; N as for
+            `traces`.
     """
 
     time: Array
@@ -66,6 +69,11 @@ class Plan(NamedTuple):
     latents: Array | None
     traces: Array
     qpos: Array
+
+    @property
+    def rolled_out(self) -> bool:
+        """Whether there are rollouts, and costs."""
+        return self.traces.shape[-4] > 0
 
 
 class PlanTiming(NamedTuple):

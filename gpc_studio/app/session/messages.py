@@ -57,7 +57,7 @@ def about_costs(plan: Plan, terms: Sequence[str]) -> str:
         plan: Plan of one episode.
         terms: Names of the cost terms.
     """
-    if np.isfinite(plan.cost).any():
+    if not plan.rolled_out or np.isfinite(plan.cost).any():
         return ""
     finite = np.isfinite(plan.cost_terms).any(axis=0)
     names = [name for name, known in zip(terms, finite, strict=True) if not known]
