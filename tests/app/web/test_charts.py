@@ -228,6 +228,30 @@ def test_plan_over_the_horizon(gui):
     np.testing.assert_allclose(executed[0], plan.controls[0, 0])
 
 
+def test_spread_of_each_source(gui):
+    session = FakeSession()
+    session.advance()
+    plan = session.snapshot.plan
+    source = np.array([0] + [1] * 20 + [2] * 11)
+    session.change(plan=plan._replace(source=source))
+    chart = KnotsChart(gui, session.snapshot.task)
+    chart.update(session.snapshot)
+    time, *lines = sent(chart.spread.chart)
+    np.testing.assert_allclose(time, plan.knot_times)
+    for kind, (low, high, mean) in enumerate(np.reshape(lines, (3, 3, -1))):
+        knots = plan.knots[source == kind, :, 0]
+        np.testing.assert_allclose(mean, knots.mean(axis=0))
+        if kind:
+            np.testing.assert_allclose((low + high) / 2, mean)
+            np.testing.assert_allclose((high - low) / 2, knots.std(axis=0))
+        else:
+            assert np.isnan([low[1:], high[1:]]).all()  # one sample has no spread
+    session.change(plan=plan)  # without a policy
+    chart.update(session.snapshot)
+    assert np.isnan(sent(chart.spread.chart)[9][1:]).all()
+    assert "Flow" not in chart.spread._legend.content
+
+
 def test_knots_in_the_past_are_not_drawn():
     session = FakeSession()
     plan = made_up_plan(CartTask(), session.snapshot.state, seed=0)

@@ -9,6 +9,7 @@ import numpy as np
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web.charts.chart import Chart, Line, thinned
 from gpc_studio.app.web.charts.colours import series_color
+from gpc_studio.app.web.charts.spread import SpreadChart
 from gpc_studio.app.web.controls import Control, add_control
 from gpc_studio.controllers.plan import Plan
 from gpc_studio.options import Option
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 class KnotsChart:
     """Mean of the knots with a band of one standard deviation, and the control that is executed.
 
-    The band is drawn linearly from knot to knot; the executed line is the spline itself.
+    The band is drawn linearly from knot to knot; the executed line is the spline itself. Below it,
+    for the same actuator, what each source proposes.
     """
 
     def __init__(self, gui: viser.GuiApi, task: Task) -> None:
-        """Adds dropdown and chart to the open container."""
+        """Adds dropdown and charts to the open container."""
         self._task = task
         self._names = actuator_names(task)
         self._actuator = 0
@@ -43,6 +45,7 @@ class KnotsChart:
         self.chart = Chart(
             gui, "Plan over the horizon", lines, y_label="Control", y_range=self._limits(),
         )  # fmt: skip
+        self.spread = SpreadChart(gui, self._limits())
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows the newest plan."""
@@ -51,6 +54,7 @@ class KnotsChart:
             return
         self.chart.set_y_range(self._limits())
         self.chart.show(*plan_lines(plan, self._actuator, self._task.dt))
+        self.spread.update(plan, self._actuator, self._limits())
 
     def _choose(self, name: str) -> None:
         if name not in self._names:
