@@ -1,4 +1,7 @@
-"""`gpc-studio bench`: the time of whole planning steps against that of their bare rollouts."""
+"""`gpc-studio bench`: the time of whole planning steps against that of their bare rollouts.
+
+The times of a start are measured in `start_up`.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +46,19 @@ class BenchOptions:
     """
 
     tasks: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Names of tasks; all when none is given."""
+    """Names of tasks; all when none is given, with --start the one that `run` starts with."""
     controller: str = "mppi"
     """Name of the controller."""
+    start: bool = False
+    """Measure the start of the program instead, from the command to the first plan on the screen,
+    with nothing compiled before and with everything, and how long plans stay away while the number
+    of samples changes. Draws in a headless Chromium, if there is one."""
     repeats: int = 40
     """Planning steps measured a row, fewer where one row would take more than ten seconds."""
     threads: int = 0
     """Threads of the native engine; 0 takes one a core."""
     out: Path | None = None
-    """JSON file for the rows."""
+    """JSON file for the rows; of --start, `starts` and `swaps`."""
 
 
 class Case(NamedTuple):
@@ -70,24 +77,53 @@ def command(arguments: Sequence[str]) -> int:
     if wanted.threads < 0:
         raise UsageError(f"--threads: expected a whole number of at least 0, got {wanted.threads}")
 
+    from gpc_studio.app.environment import run_programs_inline
+    from gpc_studio.app.evaluate.results import only_writer
+
+    run_programs_inline()
+    with only_writer(wanted.out) if wanted.out is not None else contextlib.nullcontext():
+        if wanted.start:
+            _measure_starts(wanted)
+        else:
+            _measure_planning(wanted)
+    return 0
+
+
+def _measure_planning(wanted: BenchOptions) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from gpc_studio.app.environment import run_programs_inline
-    from gpc_studio.app.evaluate.results import only_writer, versions, write_json
+    from gpc_studio.app.evaluate.results import versions, write_json
     from gpc_studio.scenes import task_names
 
-    run_programs_inline()
     tasks = [choose_task(name) for name in wanted.tasks or task_names()]
     found = [case for task in tasks for case in cases(task, wanted.controller)]
     rows = []
-    with only_writer(wanted.out) if wanted.out is not None else contextlib.nullcontext():
-        for case in track(found, "measuring", console=Console(stderr=True)):
-            rows.append(measure(case, wanted.repeats, wanted.threads))
-            if wanted.out is not None:
-                write_json(wanted.out, {"versions": versions(), "rows": rows})
+    for case in track(found, "measuring", console=Console(stderr=True)):
+        rows.append(measure(case, wanted.repeats, wanted.threads))
+        if wanted.out is not None:
+            write_json(wanted.out, {"versions": versions(), "rows": rows})
     Console().print(_table(rows, wanted.controller))
-    return 0
+
+
+def _measure_starts(wanted: BenchOptions) -> None:
+    from rich.console import Console
+
+    from gpc_studio.app import start_up
+    from gpc_studio.app.evaluate.results import versions, write_json
+    from gpc_studio.app.run import RunOptions
+
+    tasks = wanted.tasks or (RunOptions().task,)
+    for name in tasks:
+        choose_controller(choose_task(name), wanted.controller)  # a mistake is told at once
+    starts = []
+    with start_up.chromium() as browser:
+        for task in tasks:
+            starts += start_up.measure_starts(task, wanted.controller, browser)
+    swap = start_up.measure_swap(wanted.controller)
+    if wanted.out is not None:
+        write_json(wanted.out, {"versions": versions(), "starts": starts, "swaps": [swap]})
+    Console().print(*start_up.tables(starts, swap), sep="\n")
 
 
 def cases(task: Task, controller: str) -> list[Case]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gpc_studio.app.session import Session
     from gpc_studio.app.session.snapshot import Snapshot
 
+ADDRESS = "GPC Studio at "
+"""Start of the line that tells where the page is."""
+
 _STATUS_PERIOD = 1.0  # s between status lines
 _POLL_PERIOD = 0.05  # s between looks at the snapshot
 _PATIENCE = 1.0  # s that the threads of a session get to end
@@ -52,7 +55,7 @@ def run_with_page(settings: RunSettings) -> int:
         from gpc_studio.app.web.frontend import WebFrontend
 
         frontend = stack.enter_context(WebFrontend(session, server=server))
-        print(f"GPC Studio at {frontend.url}  (Ctrl+C stops)", flush=True)
+        print(f"{ADDRESS}{frontend.url}  (Ctrl+C stops)", flush=True)
         if run.open and has_display():
             # Some browsers keep the call waiting until they are closed.
             threading.Thread(target=webbrowser.open, args=(frontend.url,), daemon=True).start()
@@ -136,7 +139,9 @@ def stop_requests() -> Iterator[threading.Event]:
 def status_line(snapshot: Snapshot) -> str:
     """Time, cost of the best sample, planning rate and success, in one line."""
     plan = snapshot.plan
-    cost = f"{np.min(plan.cost):10.4g}" if plan is not None else f"{'-':>10}"
+    cost = f"{'-':>10}"
+    if plan is not None and plan.rolled_out:
+        cost = f"{np.min(plan.cost):10.4g}"
     words = [
         f"time {float(snapshot.state.time):7.2f} s",
         f"cost {cost}",
