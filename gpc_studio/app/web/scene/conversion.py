@@ -18,7 +18,7 @@ from gpc_studio.app.web.scene.glb import Material, Part, merged
 if TYPE_CHECKING:
     import mujoco
 
-_VISIBLE_GROUPS = 3  # MuJoCo shows groups 0, 1 and 2 by default.
+VISIBLE_GROUPS = 3  # MuJoCo shows groups 0, 1 and 2 by default.
 _DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0])
 _CUBE_DIVISIONS = 8
 _FADE_START = 0.35  # Share of the ground's radius at which it starts to fade.
@@ -82,8 +82,8 @@ def convert(model: mujoco.MjModel) -> Converted:
     parts: dict[int, list[Part]] = {int(root): [] for root in np.unique(roots)}
     ground: list[Part] = []
     for geom in range(model.ngeom):
-        rgba = _rgba(model, model.geom_rgba[geom], int(model.geom_matid[geom]))
-        if model.geom_group[geom] >= _VISIBLE_GROUPS or rgba[3] <= 0:
+        rgba = element_rgba(model, model.geom_rgba[geom], int(model.geom_matid[geom]))
+        if model.geom_group[geom] >= VISIBLE_GROUPS or rgba[3] <= 0:
             continue
         root = int(roots[model.geom_bodyid[geom]])
         pose = _relative_pose(data, root, data.geom_xpos[geom], data.geom_xmat[geom])
@@ -93,8 +93,8 @@ def convert(model: mujoco.MjModel) -> Converted:
         else:
             parts[root] += [_placed(p, *pose) for p in _geom_parts(model, geom, rgba, atlas)]
     for site in range(model.nsite):
-        rgba = _rgba(model, model.site_rgba[site], int(model.site_matid[site]))
-        if model.site_group[site] >= _VISIBLE_GROUPS or rgba[3] <= 0:
+        rgba = element_rgba(model, model.site_rgba[site], int(model.site_matid[site]))
+        if model.site_group[site] >= VISIBLE_GROUPS or rgba[3] <= 0:
             continue
         shape = meshes.primitive(int(model.site_type[site]), np.array(model.site_size[site]))
         if shape is not None:
@@ -128,7 +128,7 @@ def node_name(model: mujoco.MjModel, body: int) -> str:
     return f"{body}_{re.sub(r'[^A-Za-z0-9_.-]', '.', name)}" if name else str(body)
 
 
-def _rgba(model: mujoco.MjModel, own: np.ndarray, material: int) -> np.ndarray:
+def element_rgba(model: mujoco.MjModel, own: np.ndarray, material: int) -> np.ndarray:
     """Colour in force: the element's own unless that is the default and there is a material."""
     if material >= 0 and np.allclose(own, _DEFAULT_RGBA):
         return np.array(model.mat_rgba[material], dtype=float)

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpc_studio.app.web.overlays.colours import line_colour
 from gpc_studio.app.web.scene.conversion import Converted, convert
+from gpc_studio.app.web.scene.deformables import Deformables
 from gpc_studio.app.web.scene.glb import write_glb
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Kinematics:
     def set_state(
         self, qpos: np.ndarray, mocap_pos: np.ndarray | None, mocap_quat: np.ndarray | None
     ) -> None:
-        """Computes body poses and tendon paths.
+        """Computes body poses, tendon paths and the vertices of flexes.
 
         Args:
             qpos: Positions (nq,).
@@ -53,8 +54,11 @@ class Kinematics:
         if mocap_quat is not None:
             self.data.mocap_quat[:] = mocap_quat
         self._mujoco.mj_kinematics(self.model, self.data)
-        if self._has_tendons:
+        if self._has_tendons or self.model.nflex:
             self._mujoco.mj_comPos(self.model, self.data)
+        if self.model.nflex:
+            self._mujoco.mj_flex(self.model, self.data)
+        if self._has_tendons:
             self._mujoco.mj_tendon(self.model, self.data)
 
 
@@ -95,6 +99,7 @@ class World:
                 name, write_glb(group.parts), cast_shadow=solid
             )
         self._tendons = _Tendons(server, model, f"{prefix}/tendons")
+        self._deformables = Deformables(server, model, f"{prefix}/deformables")
         self.set_state(model.qpos0, None, None)
 
     def set_state(
@@ -116,6 +121,7 @@ class World:
                 handle.position = positions[body]
                 handle.wxyz = quaternions[body]
             self._tendons.update(self.kinematics.data)
+            self._deformables.update(self.kinematics.data)
 
     def remove(self) -> None:
         """Removes all nodes."""
