@@ -27,6 +27,9 @@ __all__ = ["Checkpoint", "CheckpointError", "PlanFacts", "Provenance", "Row", "l
 MOST_MAGNITUDE = 1e4
 """Largest absolute weight: far beyond what training gives, and no overflow in a forward pass."""
 
+MOST_LIMIT = 1e6
+"""Largest absolute control limit, actuator units."""
+
 Row: TypeAlias = dict[str, str | int | float | bool | None]
 """One measured result: figures by name, such as controller, episodes, success_rate, command."""
 
@@ -239,10 +242,16 @@ def _checked(path: Path, text: bytes, tensors: Mapping[str, np.ndarray]) -> Chec
         raise _ill_described(path, error) from None
     low, high = (np.asarray(limit) for limit in content.policy_range)
     controls = content.architecture.controls
-    if not (low.shape == high.shape == (controls,) and np.isfinite(high - low).all()):
-        raise CheckpointError(path, f"expected a policy range of {controls} controls: train again")
+    if not low.shape == high.shape == (controls,) or np.abs([low, high]).max() > MOST_LIMIT:
+        raise CheckpointError(
+            path,
+            f"expected a policy range of {controls} controls within +-{MOST_LIMIT:g}: train it "
+            "again",
+        )
     if not (low < high).all():
-        raise CheckpointError(path, "expected lower limits below upper limits: train again")
+        raise CheckpointError(
+            path, "expected lower control limits below upper control limits: train it again"
+        )
     weights, normaliser = _policy_arrays(path, content.architecture, tensors)
     return Checkpoint(
         task=content.task,
