@@ -162,6 +162,11 @@ class Planner:
             raise ValueError(f"controller {self.spec.name} acts without rollouts")
         return self._engine
 
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Where the samples come from, in their order."""
+        return self._proposals
+
     def accepts(self, options: PlanningOptions) -> bool:
         """Whether `step` takes these options without compiling anything."""
         return static_part(options) == self._static

@@ -31,6 +31,7 @@ class Episode:
         plant: The world.
         pilot: Who plans, or None.
         plan: Newest plan, or None before the first.
+        origin: How `plan` was made, or None before the first.
         controller: Name of the controller that made `plan`, or "".
         execution: Controls in force, or None.
         epoch: See `Snapshot.epoch`.
@@ -46,6 +47,7 @@ class Episode:
         self.plant = plant
         self.pilot: Pilot | None = None
         self.plan: Plan | None = None
+        self.origin: Outcome | None = None
         self.controller = ""
         self.execution: Execution | None = None
         self.epoch = 0
@@ -205,7 +207,7 @@ class Episode:
         self._before = (job.step, outcome.before)
         self._memory = outcome.after
         self.plan, self.controller = outcome.plan, job.pilot.controller
-        self._plan_pilot = job.pilot
+        self.origin, self._plan_pilot = outcome, job.pilot
         self.execution = Execution(job.step, outcome.plan.controls)
         self._planned_from = job.state
         self._timing = outcome.timing
@@ -246,7 +248,7 @@ class Episode:
     def _void(self, memory: Any, execution: Execution | None) -> None:
         """Drops the plan and what is under way; the next one is made at once, from `memory`."""
         self.generation += 1
-        self.plan = None
+        self.plan = self.origin = None
         self._planned_from = None
         self.execution = execution
         self._memory = memory

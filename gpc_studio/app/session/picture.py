@@ -44,4 +44,5 @@ def picture(
         timing=episode.timing(options),
         messages=messages,
         choices=desk.choices,
+        origin=episode.origin,
     )

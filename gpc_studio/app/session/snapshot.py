@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpc_studio.app.session.pilot import Outcome
 from gpc_studio.controllers.options import PlanningOptions
 from gpc_studio.controllers.plan import Plan, PlanTiming
 from gpc_studio.scenes.state import State
@@ -127,6 +128,7 @@ class Snapshot:
         timing: See `Timing`.
         messages: Newest messages, oldest first.
         choices: Names that options can take of which they are known only now, by option.
+        origin: What `plan` was made from and by whom, for those who look inside; None without one.
     """
 
     number: int
@@ -151,3 +153,4 @@ class Snapshot:
     timing: Timing
     messages: tuple[Message, ...]
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: Outcome | None = None

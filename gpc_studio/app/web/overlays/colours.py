@@ -112,7 +112,7 @@ def legend(plan: Plan | None, options: OverlayOptions) -> Legend:
     entries: list[tuple[str, Rgb]] = []
     gradient: tuple[Rgb, ...] = ()
     ticks: tuple[str, ...] = ()
-    if plan is not None and not len(plan.traces):
+    if plan is not None and not plan.rolled_out:
         return Legend("No rollouts: the policy acts without", ())
     cost = np.zeros(0) if plan is None else np.asarray(plan.cost, dtype=float)
     finite = cost[np.isfinite(cost)]

@@ -30,7 +30,7 @@ class RolloutLines:
     def update(self, plan: Plan | None, options: OverlayOptions) -> None:
         """Draws a plan, or nothing without one."""
         with self._server.atomic():
-            if plan is None or not len(plan.traces):  # A policy may act without rollouts.
+            if plan is None or not plan.rolled_out:  # A policy may act without rollouts.
                 self.samples.clear()
                 self.best.clear()
                 return
