@@ -232,18 +232,18 @@ def test_diverged_rollouts_never_spoil_a_plan(arm, two, name):
     memory, weights = planner.start(two, [0, 1]), arm.default_weights()
     memory, _, _ = planner.step(memory, two, options, weights)
     engine = planner.engine
-    planner.engine = Diverging(engine, [0, 3, 7])
+    planner._engine = Diverging(engine, [0, 3, 7])
     memory, some, _ = planner.step(memory, two, options, weights)
     assert np.isinf(some.cost[:, [0, 3, 7]]).all() and np.isfinite(some.cost[:, 1:3]).all()
     assert (some.weight[:, [0, 3, 7]] == 0).all() and np.isfinite(some.executed).all()
-    planner.engine = Diverging(engine, np.arange(12))
+    planner._engine = Diverging(engine, np.arange(12))
     after, none, _ = planner.step(memory, two, options, weights)
     assert np.isinf(none.cost).all()
     # The plan before is kept.
     np.testing.assert_allclose(none.executed, np.asarray(memory.executed), atol=1e-6)
     finite = jax.tree.map(lambda x: bool(np.isfinite(np.asarray(x)).all()), after.executed)
     assert finite and np.isfinite(none.std).all() and np.isfinite(none.controls).all()
-    planner.engine = engine
+    planner._engine = engine
     _, again, _ = planner.step(after, two, options, weights)
     assert np.isfinite(again.cost).all() and np.isfinite(again.executed).all()
     planner.close()

@@ -6,7 +6,9 @@ import math
 import random
 
 import numpy as np
-from world import until
+import pytest
+from policies import add_policy, use_library
+from world import CartTask, until
 
 from gpc_studio.options import OptionError, describe
 
@@ -18,13 +20,24 @@ BAD = [
 ]  # fmt: skip
 
 
+NAMES = ("cart", "second")
+"""Policies that there are."""
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    use_library(monkeypatch, tmp_path)
+    for name in NAMES:
+        add_policy(CartTask(), name)
+
+
 def value_for(option, rng):
     """A value: acceptable, just outside, or of another kind altogether."""
     draw = rng.random()
     if draw < 0.35:
         return rng.choice(BAD)
-    if option.choices:
-        return rng.choice(option.choices)
+    if option.choices or option.dynamic:
+        return rng.choice(option.choices or (*NAMES, "unknown", "/tmp/a.safetensors", "../b"))
     if option.kind is bool:
         return rng.random() < 0.5
     low = option.min if option.min is not None else -1e6
@@ -35,6 +48,8 @@ def value_for(option, rng):
 
 def acceptable(option, value):
     """A second opinion on `Option.check`."""
+    if option.dynamic:
+        return isinstance(value, str) and value in NAMES
     if option.choices or option.kind is str:
         return isinstance(value, str) and (not option.choices or value in option.choices)
     if option.kind is bool:
@@ -52,10 +67,11 @@ def acceptable(option, value):
     return low <= number <= high
 
 
-def test_ten_thousand_values(new_session, factory):
+@pytest.mark.parametrize("controller", ["mppi", "gpc", "gpc_cem"])
+def test_ten_thousand_values(new_session, factory, library, controller):
     rng = random.Random(0)
     refused = applied = 0
-    with new_session() as session:
+    with new_session(controller=controller) as session:
         session.wait_ready()
         options = describe(type(session.snapshot.options))
         for _ in range(10_000):
@@ -69,6 +85,8 @@ def test_ten_thousand_values(new_session, factory):
                 text = str(error)
                 if acceptable(options[name], value):
                     assert "samples times domains" in text  # the bound on memory
+                elif options[name].dynamic:
+                    assert text.startswith(f"{name}: expected ")
                 else:
                     assert text.startswith(f"{name}: expected {options[name].expected}")
                 assert session._desk.request.options == before
