@@ -23,7 +23,7 @@ from gpc_studio.controllers.proposals.base import Context
 from gpc_studio.controllers.registry import default_options
 from gpc_studio.models.architecture import Architecture
 from gpc_studio.models.flow_matching import Batch
-from gpc_studio.models.policy import Normaliser, Policy, new_policy, sample
+from gpc_studio.models.policy import Normaliser, Policy, new_policy, sample, warm_start
 from gpc_studio.models.training.fit import Fit, FitState, examples_of, joined
 from gpc_studio.models.training.options import GpcOptions
 from gpc_studio.models.training.recording import Recorded, Recorder, mirrored, recorder, scaled
@@ -46,7 +46,7 @@ Tick = Callable[[str, float], None]
 
 
 class PolicySamples:
-    """The policy in training as a proposal: `count` plans from fresh noise.
+    """The policy in training as a proposal: a warm-started plan, then others from fresh noise.
 
     Attributes:
         parameters: The policy; replaced every round, traced.
@@ -56,14 +56,16 @@ class PolicySamples:
     source = Source.FLOW
     latent_size = 0
 
-    def __init__(self, task: Task, policy: Policy, count: int, flow_steps: int) -> None:
+    def __init__(self, task: Task, policy: Policy, options: GpcOptions) -> None:
         self.parameters: Any = policy
-        self._task, self._count, self._flow_steps = task, count, flow_steps
+        self._task, self._options = task, options
+        low, high = task.policy_range.astype(np.float32)
+        self._middle, self._half = 0.5 * (high + low), 0.5 * (high - low)
 
     def count(self, options: Any) -> int:
         """Number of samples."""
         del options
-        return self._count
+        return self._options.policy_samples
 
     def draw(
         self, parameters: Any, key: Array, count: int, context: Context, options: Any
@@ -71,11 +73,17 @@ class PolicySamples:
         """Knots in actuator units (n, K, nu)."""
         del options
         noise = jax.random.normal(key, (count, *context.mean.shape))
+        in_frame = self._task.to_policy_frame(context.state, context.previous)
+        previous = (in_frame - self._middle) / self._half
+        first = warm_start(noise[0], previous, self._options.warm_start)
         knots = sample(
-            parameters, noise, context.observation, context.last_observation, self._flow_steps
+            parameters,
+            noise.at[0].set(first),
+            context.observation,
+            context.last_observation,
+            self._options.flow_steps,
         )
-        low, high = self._task.policy_range.astype(np.float32)
-        in_frame = 0.5 * (high + low) + 0.5 * (high - low) * knots
+        in_frame = self._middle + self._half * knots
         return self._task.from_policy_frame(context.state, in_frame), None
 
 
@@ -335,7 +343,7 @@ class _Lane:
         self.observation = policy.architecture.observation
         self._task, self._options, self._planning = task, options, planning
         self._weights = weights
-        self._proposal = PolicySamples(task, policy, options.policy_samples, options.flow_steps)
+        self._proposal = PolicySamples(task, policy, options)
         self._planner = Planner(
             task,
             options.rule,
@@ -346,6 +354,8 @@ class _Lane:
         )
         self.engine = self._planner.engine_name
         self._flow = np.flatnonzero(self._planner.source == Source.FLOW)
+        by_policy = {"policy": 1, "best": 0, "both": np.arange(episodes) % 2 == 0}
+        self._by_policy = np.broadcast_to(by_policy[options.advance], episodes)[:, None, None]
         self._plant = Plant(task.model, episodes, threads)
         self._record: Recorder = recorder(task, planning)
         period = max(1, round(1.0 / (planning.rate * task.dt)))
@@ -395,8 +405,7 @@ class _Lane:
     def _controls(self, plan: Plan, rng: np.random.Generator) -> np.ndarray:
         """Controls of one period (E, period, nu)."""
         options = self._options
-        by_policy = options.advance == "policy"
-        knots = plan.knots[:, self._flow[0]] if by_policy else plan.executed
+        knots = np.where(self._by_policy, plan.knots[:, self._flow[0]], plan.executed)
         controls = self._basis @ knots.astype(np.float64)
         low, high = self._task.control_range
         if options.exploration:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ADVANCE = ("policy", "best")
+ADVANCE = ("policy", "best", "both")
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,15 @@ class GpcOptions(FitOptions):
     flow_steps: int = option(
         10, min=1, max=100, step=1, group="Collecting", help="Euler steps of the policy's flow."
     )
+    warm_start: float = option(
+        1.0, min=0.0, max=1.0, step=0.05, group="Collecting",
+        help="How much of the last plan the policy's first sample starts from, as when it is used "
+        "(Kurtz & Burdick, eq. 35); its other samples start from noise.",
+    )  # fmt: skip
     advance: str = option(
         "policy", choices=ADVANCE, group="Collecting",
-        help="Episodes go on under the policy's first sample (on-policy), or the updated plan.",
+        help="Episodes go on under the policy's first sample (on-policy), the updated plan, or "
+        "every other one under either.",
     )  # fmt: skip
     exploration: float = option(
         0.0, min=0.0, max=1.0, step=0.01, unit="of range", group="Collecting",

@@ -59,6 +59,9 @@ class CartPole(Task):
         "cem": {"noise_min": 0.1},
         "predictive_sampling": {"noise": 0.15},
     }  # fmt: skip
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gpc": {"width": 64, "iterations": 8, "epochs": 30.0},
+    }
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""

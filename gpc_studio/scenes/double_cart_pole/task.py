@@ -69,6 +69,13 @@ class DoubleCartPole(Task):
         "cem": {"elites": 4, "noise_min": 0.1, "noise_max": 0.3, "patience": 0},
         "predictive_sampling": {"noise": 0.1},
     }  # fmt: skip
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gpc": {
+            "width": 128, "layers": 3, "episodes": 256, "iterations": 30, "epochs": 20.0,
+            "gaussian_samples": 48, "policy_samples": 8, "noise": 0.2, "minibatch": 512,
+        },
+        "collect": {"samples": 512, "iterations": 2},
+    }  # fmt: skip
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""

@@ -50,6 +50,9 @@ class Pendulum(Task):
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "*": {"samples": 64, "horizon": 1.0, "knots": 6, "spline": "linear", "rate": 50.0},
     }
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gpc": {"width": 32, "iterations": 8, "epochs": 10.0},
+    }
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""

@@ -65,6 +65,14 @@ class PushT(Task):
         },
         "cem": {"noise": 0.25, "noise_max": 0.5, "patience": 8, "centre": "best"},
     }  # fmt: skip
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gpc": {
+            "width": 256, "layers": 3, "history": True, "iterations": 20, "plans": 60,
+            "gaussian_samples": 24, "policy_samples": 8, "minibatch": 512, "epochs": 30.0,
+        },
+        "offline": {"width": 256, "layers": 3, "steps": 10_000},
+        "collect": {"samples": 64, "iterations": 4, "episodes": 256},
+    }  # fmt: skip
 
     def cost_terms(self, state: State, control: Array) -> dict[str, Array]:
         """See `Task.cost_terms`."""
