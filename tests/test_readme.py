@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpc_studio.app.cli import COMMANDS
-from gpc_studio.controllers.registry import controller_names
+from gpc_studio.app.planners import controller_names
 from gpc_studio.scenes import task_names
 
 ROOT = Path(__file__).resolve().parents[1]

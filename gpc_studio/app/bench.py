@@ -129,9 +129,14 @@ def _measure_starts(wanted: BenchOptions) -> None:
 def cases(task: Task, controller: str) -> list[Case]:
     """The rows of a task: its default samples and `SAMPLES`, on each of its engines.
 
-    Those of one engine stand together, and the fewest samples first.
+    Those of one engine stand together, and the fewest samples first. A controller that acts without
+    rollouts has one row.
     """
+    from gpc_studio.controllers.options import rolls_out
+
     default = choose_controller(task, controller)
+    if not rolls_out(default):
+        return [Case(task, controller, default)]
     engines = ["native"] if task.dynamics() is None else ["native", "analytic"]
     wanted = [
         replace(default, samples=samples, engine=engine)
@@ -148,28 +153,31 @@ def cases(task: Task, controller: str) -> list[Case]:
 
 
 def measure(case: Case, repeats: int, threads: int = 0) -> dict[str, Any]:
-    """Medians of planning step and bare rollout, ms, and the ratio of the medians.
+    """Medians of planning step and bare rollout, ms, and the ratio of the medians, if there is one.
 
     Each planning step is followed by the rollout of the very same states and controls, so that
     the two are equally hard and a busy moment of the machine meets both.
     """
-    from gpc_studio.controllers.planner import Planner
+    from gpc_studio.app.planners import make_planner
+    from gpc_studio.controllers.options import rolls_out, sample_count
 
     task, options = case.task, case.options
-    planner = Planner(task, case.controller, options, threads=threads)
+    planner = make_planner(task, case.controller, options, threads=threads)
     try:
         state = _start_state(task)
         planner.compile(state)
         plan_ms, rollout_ms = _interleaved(planner, state, options, repeats)
+        plan = statistics.median(plan_ms)
+        rollout = statistics.median(rollout_ms) if rolls_out(options) else None
         return {
             "task": task.name,
             "controller": case.controller,
             "engine": planner.engine_name,
-            "samples": options.samples,
+            "samples": sample_count(options),
             "steps": planner.steps,
-            "plan_ms": statistics.median(plan_ms),
-            "rollout_ms": statistics.median(rollout_ms),
-            "ratio": statistics.median(plan_ms) / statistics.median(rollout_ms),
+            "plan_ms": plan,
+            "rollout_ms": rollout,
+            "ratio": None if rollout is None else plan / rollout,
         }
     finally:
         planner.close()
@@ -180,7 +188,8 @@ def _interleaved(
 ) -> tuple[list[float], list[float]]:
     memory = planner.start(state, [0])
     weights = planner.task.default_weights()
-    rollouts_of_one_step = getattr(options, "iterations", 1)
+    rolled_out = planner.engine_name != "none"
+    rollouts_of_one_step = getattr(options, "iterations", 1) if rolled_out else 0
 
     def plan() -> None:
         nonlocal memory
@@ -244,7 +253,8 @@ def _table(rows: Sequence[dict[str, Any]], controller: str) -> Group:
     for row in rows:
         table.add_row(
             row["task"], row["engine"], str(row["samples"]), str(row["steps"]),
-            f"{row['plan_ms']:.3f}", f"{row['rollout_ms']:.3f}", f"{row['ratio']:.3f}",
+            *("-" if row[name] is None else f"{row[name]:.3f}"
+              for name in ("plan_ms", "rollout_ms", "ratio")),
         )  # fmt: skip
     legend = "Medians. ratio: whole planning step / bare rollout of the same controls."
     return Group(table, Text(legend, "dim"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
@@ -77,6 +77,26 @@ def test_every_option_gets_the_input_that_suits_it(gui):
     assert (made["count"].min, made["count"].max, made["count"].step) == (2, 64, 2)
     assert made["count"].label == "Count"
     assert made["kind"].options == ("mean", "best")
+
+
+def test_choices_known_only_now_are_offered_when_they_change(gui, now):
+    got = []
+    policy = replace(describe(Sample)["kind"], name="policy", choices=(), dynamic=True)
+    options = OptionControls(gui, [policy], {"policy": "mine"}, lambda *change: got.append(change))
+    handle = handles(options)["policy"]
+    assert handle.options == ("mine",)
+    options.offer({"policy": ("default", "mine")})
+    assert (handle.options, handle.value) == (("default", "mine"), "mine")
+    options.offer({"policy": ("default", "mine", "new")})
+    Page().move(handle, "new")
+    assert got == [("policy", "new")]
+    options.show({"policy": "new"})
+    options.offer({"policy": ("default",)})  # its file was deleted; it is still in charge
+    assert (handle.options, handle.value) == (("new", "default"), "new")
+    options.offer({})
+    assert handle.options == ("new",)
+    assert hint(policy) == "Which."
+    assert got == [("policy", "new")]
 
 
 def test_hint_holds_help_unit_and_range():
