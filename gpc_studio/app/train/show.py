@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpc_studio.models.training.dataset import Dataset
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_BINS = 32
+_BINS = 24
 
 
 def dataset_summary(dataset: Dataset) -> Group:
@@ -58,7 +58,8 @@ def _histograms(dataset: Dataset, steps: np.ndarray) -> Table:
     sequences = dataset.sequences()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("", "lowest", "distribution", "highest", "mean", "sd"):
-        table.add_column(name, justify="left" if name in ("", "distribution") else "right")
+        left = name in ("", "distribution")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     rows = {"steps to the goal": steps}
     for column in range(sequences.observation.shape[1]):
         rows[f"observation {column}"] = sequences.observation[:, column]

@@ -175,10 +175,8 @@ def _write(path: Path, rows: Sequence[Sequences], records: Iterable[EpisodeRecor
     if rows:
         joined = Sequences(*(np.concatenate(values) for values in zip(*rows, strict=True)))
         arrays = {name: np.ascontiguousarray(value) for name, value in joined._asdict().items()}
-    metadata = {
-        "format": str(FORMAT),
-        "episodes": json.dumps([asdict(record) for record in records]),
-    }
+    # One entry only: the library writes several in any order, and equal data should be equal files.
+    metadata = {"episodes": json.dumps([asdict(record) for record in records])}
     write_atomically(path, save(arrays, metadata))
 
 

@@ -26,7 +26,7 @@ def save(path: Path, tree: Any, facts: Mapping[str, Any]) -> None:
     """Writes a pytree of arrays, and facts about it as JSON, in one piece."""
     from safetensors.numpy import save as packed
 
-    arrays = {name: np.ascontiguousarray(value) for name, value in _named(tree).items()}
+    arrays = {name: np.asarray(value, order="C") for name, value in _named(tree).items()}
     write_atomically(path, packed(arrays, {"facts": json.dumps(facts)}))
 
 
