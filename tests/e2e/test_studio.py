@@ -335,7 +335,7 @@ def test_refused_value_is_explained_in_the_page(page, session):
 @pytest.mark.parametrize("dark", [True, False])
 def test_nothing_overlaps(page, session, dark):
     if not dark:
-        page.press("d")
+        page.press("t")
     scheme = "dark" if dark else "light"
     page.wait(
         lambda: page.page.locator(f"[data-mantine-color-scheme={scheme}]").count() > 0, scheme
@@ -356,7 +356,7 @@ def test_nothing_overlaps(page, session, dark):
                     f"{tab}: {a['text']!r} at {a}, {b['text']!r} at {b}"
                 )
     if not dark:
-        page.press("d")
+        page.press("t")
         page.wait(lambda: page.page.locator("[data-mantine-color-scheme=dark]").count() > 0, "dark")
 
 

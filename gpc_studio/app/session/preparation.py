@@ -267,7 +267,7 @@ class Preparation:
         if isinstance(error, TaskError):
             problem, advice = str(error), "Correct and save the file: it is loaded again."
         elif isinstance(error, UsageError):
-            problem, advice = str(error), "Or choose another controller or task."
+            problem, advice = str(error), "Choose another controller or task, or try again."
         else:
             problem = explain(error, request.task)
             advice = "Choose another value, controller or task."

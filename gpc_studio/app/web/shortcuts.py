@@ -35,7 +35,7 @@ class Shortcut:
 
 
 def shortcuts(session: Session, view: ViewPanel) -> tuple[Shortcut, ...]:
-    """All shortcuts."""
+    """All shortcuts; W, A, S, D, Q and E are the page's own, which move the camera."""
     return (
         Shortcut("space", "Pause or resume", session.toggle_pause),
         Shortcut(".", "Step: pause, then one planning period each", lambda: step(session)),
@@ -44,7 +44,7 @@ def shortcuts(session: Session, view: ViewPanel) -> tuple[Shortcut, ...]:
         Shortcut("G", "Ghosts on or off", lambda: view.toggle("ghosts")),
         Shortcut("B", "Best plan on or off", lambda: view.toggle("best_plan")),
         Shortcut("P", "Executed path on or off", lambda: view.toggle("path")),
-        Shortcut("D", "Dark or light theme", lambda: view.set_dark(not view.dark)),
+        Shortcut("T", "Dark or light theme", lambda: view.set_dark(not view.dark)),
         *(
             Shortcut(digit, f"Controller: {name}", _choice(session, name))
             for digit, name in zip(_DIGITS, controller_names(), strict=False)

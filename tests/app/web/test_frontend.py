@@ -114,6 +114,8 @@ def test_every_named_controller_has_a_digit(frontend):
     assert list(digits)[:5] == ["1", "2", "3", "4", "5"]
     assert {c.hotkey for c in commands} >= {"space", ".", "R", "Z", "G"}
     assert len({c.hotkey for c in commands}) == len(commands)
+    # The page itself moves the camera while one of these is held.
+    assert not {c.hotkey for c in commands} & set("WASDQE")
 
 
 def test_another_controller_brings_its_own_options(frontend, session):

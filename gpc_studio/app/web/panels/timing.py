@@ -37,9 +37,15 @@ class TimingPanel:
         parts = timing.plan._asdict()
         total = max(timing.plan.total, 1e-9)
         content = html.bars([
-            *((name.capitalize(), seconds / total, f"{1e3 * seconds:.1f} ms", PHASE_COLORS[name])
+            *((name.capitalize(), seconds / total, _milliseconds(seconds), PHASE_COLORS[name])
               for name, seconds in parts.items()),
         ])  # fmt: skip
-        content += html.table([("Whole step", f"{1e3 * timing.plan.total:.1f} ms")])
+        content += html.table([("Whole step", _milliseconds(timing.plan.total))])
         if content != self._parts.content:
             self._parts.content = content
+
+
+def _milliseconds(seconds: float) -> str:
+    """A time in few enough characters for the column beside a bar."""
+    value = 1e3 * seconds
+    return f"{value:.1f} ms" if value < 99.95 else f"{value:.0f} ms"
