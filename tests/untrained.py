@@ -8,7 +8,12 @@ import jax
 import numpy as np
 
 from gpc_studio.app.planners import default_options
+from gpc_studio.app.session.pilot import Job, Outcome, Pilot
+from gpc_studio.app.session.planning import make_plan
+from gpc_studio.app.session.plant import Execution, Plant
 from gpc_studio.controllers.costs import example_state
+from gpc_studio.controllers.options import PlanningOptions
+from gpc_studio.controllers.planner import Planner
 from gpc_studio.models.architecture import Architecture
 from gpc_studio.models.checkpoint import Checkpoint, PlanFacts, Provenance, save
 from gpc_studio.models.library import path_for
@@ -41,3 +46,22 @@ def save_untrained(task: Task, name: str, *, controller: str = "cem", **options)
     path = path_for(name)
     save(path, Checkpoint.of(task, policy, facts, origin))
     return path
+
+
+def plans_in_a_row(planner: Planner, options: PlanningOptions, count: int) -> list[Outcome]:
+    """Plans of an episode, ten steps of the plant apart."""
+    task = planner.task
+    plant, found, memory = Plant(task, 3), [], None
+    for _ in range(count):
+        pilot = Pilot(task, planner.spec.name, planner, options)
+        job = Job(
+            0, None, pilot, plant.step, plant.state(), memory, None, options,
+            task.default_weights(), 0,
+        )  # fmt: skip
+        found.append(make_plan(job))
+        memory = found[-1].after
+        execution = Execution(plant.step, found[-1].plan.controls)
+        for _ in range(10):
+            plant.advance(1, execution)
+        plant.observe()
+    return found

@@ -280,8 +280,9 @@ def test_charts_follow_without_being_rebuilt(page, session):
 
 @pytest.mark.parametrize("tab, titles", [
     ("Costs", {"Cost of the samples", "Share of each cost term"}),
-    ("Plan", {"Plan over the horizon"}),
-    ("Samples", {"Source of the best sample", "Effective sample size"}),
+    ("Plan", {"Plan over the horizon", "Samples of each source"}),
+    ("Samples", {"Source of the best sample", "Source of the elites", "Best cost of each source",
+                 "Effective sample size"}),
     ("Timing", {"Time of a planning step", "Planning rate"}),
 ])  # fmt: skip
 def test_chart_tabs(page, session, tab, titles):

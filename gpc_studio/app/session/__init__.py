@@ -8,6 +8,7 @@
 - `plant_thread`, `mailbox`, `motion`, `timing`, `waiters`: how it runs
 - `episode`, `rewind`: what happened in it; `pilot`, `planning`: who plans
 - `preparation`: what is loaded and compiled in the background
+- `inspector`, `lens`: a look inside a plan, for pictures
 - `messages`, `checks`: what people are told, and what is refused
 """
 

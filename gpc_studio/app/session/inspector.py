@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REST_SECONDS = 0.04
 """Shortest rest between two looks; after a long one it rests as long as that took."""
 
-_NICE = 10
+_NICE = 5
 _log = logging.getLogger("gpc_studio.session")
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpc_studio.app.session.inspector import Inspector
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web.page import TABS, MakePanel, Page
 from gpc_studio.app.web.panels.view import ViewPanel
@@ -64,7 +65,10 @@ class WebFrontend:
         self._viser = self._server.viser
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web-frontend", daemon=True)
-        self._page = Page(self._viser, session, dark=dark, tabs=tabs)
+        self._inspector = Inspector()
+        self._page = Page(
+            self._viser, session, dark=dark, tabs=tabs, flow_view=lambda: self._inspector.newest
+        )
         self._view: SceneView | None = None
         self._views = 0
         self._drawn = -1
@@ -101,6 +105,8 @@ class WebFrontend:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
+        self._inspector.stop()
+        self._page.stop()
         self._server.stop()
 
     def __enter__(self) -> WebFrontend:
@@ -136,8 +142,12 @@ class WebFrontend:
             view = self._build(snapshot)
         if view.backdrop.dark != self._page.view.dark:
             view.set_dark(self._page.view.dark)
+        overlay = self._page.view.overlay
+        wanted = overlay.flow_time < 1.0 and self._viser.get_clients()
+        self._inspector.look(snapshot.origin if wanted else None, overlay.flow_time)
+        on_the_way = self._inspector.newest
         with self._viser.atomic():
-            view.draw(snapshot, self._page.view.overlay)
+            view.draw(snapshot, overlay, None if on_the_way is None else on_the_way.plan)
         if snapshot.number != self._drawn:
             self._drawn = snapshot.number
             self._page.note_draw(snapshot, time.perf_counter() - started)

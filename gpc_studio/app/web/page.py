@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from gpc_studio.app.session.inspector import FlowView
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.web import html
 from gpc_studio.app.web.charts.costs import CostChart, TermsChart
@@ -19,8 +20,9 @@ from gpc_studio.app.web.charts.sources import (
 )
 from gpc_studio.app.web.charts.timing import RateChart, SplitChart
 from gpc_studio.app.web.charts.window import window
-from gpc_studio.app.web.panels import Panel
+from gpc_studio.app.web.panels import Ending, Panel
 from gpc_studio.app.web.panels.controller import ControllerPanel, OptionsPanel
+from gpc_studio.app.web.panels.latent import LatentPanel
 from gpc_studio.app.web.panels.messages import MessagesPanel
 from gpc_studio.app.web.panels.session import RunPanel, StatePanel, TransportPanel
 from gpc_studio.app.web.panels.task import TaskPanel
@@ -63,6 +65,7 @@ class Page:
         *,
         dark: bool = True,
         tabs: Mapping[str, MakePanel] = TABS,
+        flow_view: Callable[[], FlowView | None] = lambda: None,
     ) -> None:
         """Builds the page for all browsers, present and future.
 
@@ -71,6 +74,7 @@ class Page:
             session: What it shows.
             dark: Theme at the start.
             tabs: What is in the tabs on the right, by label; the tabs View and Run follow.
+            flow_view: What there is of a policy's samples on their way to its plans.
         """
         gui = server.gui
         apply_theme(gui, dark)
@@ -90,13 +94,19 @@ class Page:
             with group.add_tab(label):
                 self._panels.append(make_panel(gui, session))
         with group.add_tab("View"):
-            self.view = ViewPanel(gui, dark, lambda dark: apply_theme(gui, dark))
+            self.view = ViewPanel(gui, dark, lambda dark: apply_theme(gui, dark), flow_view)
         with group.add_tab("Run"):
             self._panels.append(RunPanel(gui, session))
             self.timing = TimingPanel(gui)
         self._panels += [self.view, self.timing]
-        self._charts = Charts(gui, session)
+        self._charts = Charts(gui, session, self.view, flow_view)
         add_shortcuts(gui, shortcuts(session, self.view))
+
+    def stop(self) -> None:
+        """Ends what panels have started."""
+        for panel in self._panels:
+            if isinstance(panel, Ending):
+                panel.stop()
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows a snapshot in panels and charts."""
@@ -117,7 +127,13 @@ class Charts:
         split: Chart of planning and drawing time.
     """
 
-    def __init__(self, gui: viser.GuiApi, session: Session) -> None:
+    def __init__(
+        self,
+        gui: viser.GuiApi,
+        session: Session,
+        view: ViewPanel,
+        flow_view: Callable[[], FlowView | None],
+    ) -> None:
         """Adds the panel at the left edge."""
         self._gui = gui
         self._session = session
@@ -136,6 +152,8 @@ class Charts:
                 SourceCostChart(gui),
                 SampleSizeChart(gui),
             )
+        with panel.add_tab("Latent"):
+            self._latent = LatentPanel(gui, view, flow_view)
         with panel.add_tab("Timing"):
             self.split = SplitChart(gui)
             self._rate = RateChart(gui)
@@ -153,6 +171,7 @@ class Charts:
         self._knots.update(snapshot)
         for chart in self._sources:
             chart.update(recent)
+        self._latent.update(snapshot)
         self.split.update(recent)
         self._rate.update(recent, snapshot.timing)
 

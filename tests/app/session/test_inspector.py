@@ -11,13 +11,10 @@ import pytest
 from gpc_studio.app.planners import default_options, make_planner
 from gpc_studio.app.session.inspector import Inspector
 from gpc_studio.app.session.lens import Lens, at_time, flow_part
-from gpc_studio.app.session.pilot import Job, Pilot
-from gpc_studio.app.session.planning import make_plan
-from gpc_studio.app.session.plant import Execution, Plant
 from gpc_studio.controllers.plan import Source
 from gpc_studio.options import updated
 from gpc_studio.scenes import load_task
-from tests.untrained import save_untrained
+from tests.untrained import plans_in_a_row, save_untrained
 
 CASES = {
     "push_t": ("gpc_cem", {"history": True}),
@@ -41,19 +38,7 @@ def origins(request, home):
     changes = {"samples": 12, "flow_steps": 4, "warm_start": 0.3, "horizon": 0.5}
     options = updated(default_options(task, controller), changes)
     planner = make_planner(task, controller, options)
-    plant = Plant(task, 3)
-    found, memory = [], None
-    for _ in range(2):
-        pilot = Pilot(task, controller, planner, options)
-        job = Job(0, None, pilot, plant.step, plant.state(), memory, None, options,
-                  task.default_weights(), 0)  # fmt: skip
-        found.append(make_plan(job))
-        memory = found[-1].after
-        execution = Execution(plant.step, found[-1].plan.controls)
-        for _ in range(10):
-            plant.advance(1, execution)
-        plant.observe()
-    yield found
+    yield plans_in_a_row(planner, options, 2)
     planner.close()
 
 

@@ -206,7 +206,7 @@ def test_frame_that_fails_is_reported_and_the_next_is_drawn(frontend, session, m
     failed = threading.Event()
     draw = type(frontend._view).draw
 
-    def broken(self, snapshot, overlay):
+    def broken(self, *arguments):
         failed.set()
         raise RuntimeError("no such mesh")
 

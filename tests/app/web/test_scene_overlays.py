@@ -119,6 +119,38 @@ def test_legend_says_what_is_drawn():
     assert "rgb(1,2,3)" in text
 
 
+def test_samples_on_their_way_stand_in_for_those_of_the_plan(server):
+    plan = make_plan(Slider())
+    early = plan._replace(
+        traces=plan.traces[:2] + 5.0, cost=plan.cost[:2], source=np.full(2, Source.FLOW)
+    )
+    options = OverlayOptions(colour_by="source", flow_time=0.25)
+    lines = RolloutLines(server, "/way")
+    lines.update(plan, options)
+    best = lines.best._node.points.copy()
+    lines.update(plan, options, early)
+    assert lines.samples._node.points.min() >= early.traces.min() - 1e-6
+    np.testing.assert_array_equal(lines.best._node.points, best)
+    said = colours.legend(plan, options, early)
+    assert said.title == "Rollouts by source, at flow time 0.25"
+    assert [label for label, _ in said.entries] == [Source.FLOW.title, "Best plan"]
+    lines.remove()
+
+
+def test_a_controller_that_acts_without_rollouts_has_none(server):
+    plan = make_plan(Slider())
+    bare = plan._replace(
+        traces=plan.traces[:0], qpos=plan.qpos[:0], cost=np.full(len(plan.cost), np.nan)
+    )
+    lines = RolloutLines(server, "/bare")
+    lines.update(plan, OverlayOptions())
+    lines.update(bare, OverlayOptions())
+    assert not lines.samples._node.visible and not lines.best._node.visible
+    said = colours.legend(bare, OverlayOptions())
+    assert "No rollouts" in said.title and said.entries == ()
+    lines.remove()
+
+
 def test_options_describe_themselves():
     assert describe(OverlayOptions)["rollouts"].max == 128
     assert OverlayOptions().rollouts == 32

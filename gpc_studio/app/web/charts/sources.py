@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 AVERAGED = 25
 """Planning steps over which wins and elites are counted."""
 
-HEIGHT = 142
+HEIGHT = 96
 """Pixels; four charts, their legend and a row of tabs fit a page of 720 pixels."""
+
+_LAST_HEIGHT = HEIGHT + 14  # with the name of the time axis
 
 _SHARE = (-3.0, 103.0)
 
@@ -137,7 +139,7 @@ class SampleSizeChart:
         ]
         self.chart = Chart(
             gui, "Effective sample size", lines, y_label="Samples", y_range=(0.0, None),
-            height=HEIGHT, legend=False,
+            height=_LAST_HEIGHT, legend=False,
         )  # fmt: skip
 
     def update(self, window: Window) -> None:

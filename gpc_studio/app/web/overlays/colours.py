@@ -7,7 +7,7 @@ Okabe and Ito. Both can be told apart with the common colour-vision deficiencies
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,8 +107,17 @@ class Legend:
     ticks: tuple[str, ...] = ()
 
 
-def legend(plan: Plan | None, options: OverlayOptions) -> Legend:
-    """The legend of a plan's rollouts; without a plan, of what is going to be drawn."""
+def legend(plan: Plan | None, options: OverlayOptions, on_the_way: Plan | None = None) -> Legend:
+    """The legend of a plan's rollouts; without a plan, of what is going to be drawn.
+
+    Args:
+        plan: The plan.
+        options: What is drawn.
+        on_the_way: The policy's samples at an earlier flow time that are drawn instead.
+    """
+    if on_the_way is not None:
+        shown = legend(on_the_way, options)
+        return replace(shown, title=f"{shown.title}, at flow time {options.flow_time:.2f}")
     entries: list[tuple[str, Rgb]] = []
     gradient: tuple[Rgb, ...] = ()
     ticks: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpc_studio.options import option
+from gpc_studio.options import describe, option
 
 CHOICES = ("best", "elites", "all", "worst")
 COLOUR_BY = ("cost", "source")
@@ -45,6 +45,15 @@ class OverlayOptions:
     push: bool = option(
         True, group="World", label="Push arrow", help="Draw the force of a push (ctrl-drag a body)."
     )  # fmt: skip
+    flow_time: float = option(
+        1.0, min=0.0, max=1.0, step=0.02, group="Policy", label="Flow time",
+        help="Shows the policy's samples on their way from noise (0) to plans (1), in the latent "
+        "view and as rollouts in the world. The plans that are executed stay those of 1.",
+    )  # fmt: skip
     shadows: bool = option(
         True, group="World", label="Shadows", help="Cast shadows; off is faster without a GPU."
     )  # fmt: skip
+
+
+FLOW_TIME = describe(OverlayOptions)["flow_time"]
+"""It has its control beside the latent view."""

@@ -27,26 +27,35 @@ class RolloutLines:
         self.samples = Polylines(server, f"{prefix}/rollouts", thickness=1.4)
         self.best = Polylines(server, f"{prefix}/best", thickness=4.0)
 
-    def update(self, plan: Plan | None, options: OverlayOptions) -> None:
-        """Draws a plan, or nothing without one."""
+    def update(
+        self, plan: Plan | None, options: OverlayOptions, on_the_way: Plan | None = None
+    ) -> None:
+        """Draws a plan, or nothing without one.
+
+        Args:
+            plan: The plan.
+            options: What to draw.
+            on_the_way: The policy's samples at an earlier flow time, in place of the plan's
+                samples; the best plan stays the plan's.
+        """
         with self._server.atomic():
-            if plan is None or not plan.rolled_out:  # A policy may act without rollouts.
-                self.samples.clear()
+            self._draw_samples(plan if on_the_way is None else on_the_way, options)
+            if plan is None or not options.best_plan or not np.isfinite(plan.cost[int(plan.best)]):
                 self.best.clear()
-                return
-            traces = np.asarray(plan.traces)  # (N, T + 1, S, 3)
-            traces = traces[:, thinned(traces.shape[1], _POINTS)]
-            shown = selected(np.asarray(plan.cost), options.rollouts, options.which)
-            if len(shown):
-                points, colours = traces[shown], rollout_colours(plan, options.colour_by)[shown]
-                self.samples.update(_polylines(points), np.repeat(colours, traces.shape[2], 0))
             else:
-                self.samples.clear()
-            best = int(plan.best)
-            if options.best_plan and np.isfinite(np.asarray(plan.cost)[best]):
-                self.best.update(_polylines(traces[best : best + 1]), BEST)
-            else:
-                self.best.clear()
+                best = int(plan.best)
+                self.best.update(_polylines(_thin(plan)[best : best + 1]), BEST)
+
+    def _draw_samples(self, plan: Plan | None, options: OverlayOptions) -> None:
+        if plan is None or not plan.rolled_out:  # A policy may act without rollouts.
+            self.samples.clear()
+            return
+        shown = selected(np.asarray(plan.cost), options.rollouts, options.which)
+        if not len(shown):
+            self.samples.clear()
+            return
+        points, colours = _thin(plan)[shown], rollout_colours(plan, options.colour_by)[shown]
+        self.samples.update(_polylines(points), np.repeat(colours, points.shape[2], 0))
 
     def remove(self) -> None:
         """Removes the nodes."""
@@ -77,6 +86,12 @@ def selected(cost: np.ndarray, count: int, which: str) -> np.ndarray:
     if which == "all":
         return order[thinned(len(order), count)] if count > 1 else order[:1]
     return order[:count]
+
+
+def _thin(plan: Plan) -> np.ndarray:
+    """As many points of the traces as are drawn (N, P, S, 3)."""
+    traces = np.asarray(plan.traces)
+    return traces[:, thinned(traces.shape[1], _POINTS)]
 
 
 def _polylines(traces: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gpc_studio.app.session.snapshot import Snapshot
 
@@ -12,4 +12,13 @@ class Panel(Protocol):
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows what has changed; must do nothing when nothing has."""
+        ...
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """What the front end calls besides at its end, on a panel that has started something."""
+
+    def stop(self) -> None:
+        """Ends it."""
         ...

@@ -68,7 +68,7 @@ class SceneView:
         self.task = task
         self._server = server
         self._prefix = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
-        self._last: tuple[Snapshot, OverlayOptions] | None = None
+        self._last: tuple[Snapshot, OverlayOptions, Plan | None] | None = None
         self._drawn_plan: tuple[object, ...] = ()
         self._ghosts: Ghosts | None = None
         try:
@@ -79,8 +79,15 @@ class SceneView:
             server.scene.configure_default_lights(enabled=True)
             raise
 
-    def draw(self, snapshot: Snapshot, overlay: OverlayOptions) -> None:
-        """Shows a snapshot. Costs next to nothing when neither argument has changed.
+    def draw(
+        self, snapshot: Snapshot, overlay: OverlayOptions, on_the_way: Plan | None = None
+    ) -> None:
+        """Shows a snapshot. Costs next to nothing when no argument has changed.
+
+        Args:
+            snapshot: What to show.
+            overlay: What to show besides the world.
+            on_the_way: The policy's samples at an earlier flow time, in place of the plan's.
 
         Raises:
             ValueError: The snapshot is of another task.
@@ -92,7 +99,12 @@ class SceneView:
             )
         self.push.refresh()
         previous = self._last
-        if previous is not None and previous[0] is snapshot and previous[1] == overlay:
+        if (
+            previous is not None
+            and previous[0] is snapshot
+            and previous[1] == overlay
+            and previous[2] is on_the_way
+        ):
             return
         state = snapshot.state
         with self._server.atomic():
@@ -103,8 +115,8 @@ class SceneView:
             self.push.draw(snapshot.push if overlay.push else None)
             ink = theme(self.backdrop.dark).ink
             self.path.update(snapshot.path if overlay.path else None, ink)
-            self._draw_plan(snapshot, overlay)
-        self._last = snapshot, overlay
+            self._draw_plan(snapshot, overlay, on_the_way)
+        self._last = snapshot, overlay, on_the_way
 
     def set_dark(self, dark: bool) -> None:
         """Changes the surroundings between dark and light."""
@@ -160,17 +172,20 @@ class SceneView:
             if node is not None:
                 node.remove()
 
-    def _draw_plan(self, snapshot: Snapshot, overlay: OverlayOptions) -> None:
+    def _draw_plan(
+        self, snapshot: Snapshot, overlay: OverlayOptions, on_the_way: Plan | None
+    ) -> None:
         """Redraws rollouts and ghosts if the plan, the options or the episode changed."""
-        drawn = (snapshot.plan, overlay, snapshot.epoch)
+        drawn = (snapshot.plan, on_the_way, overlay, snapshot.epoch)
         if (
             self._drawn_plan
             and drawn[0] is self._drawn_plan[0]
-            and drawn[1:] == self._drawn_plan[1:]
+            and drawn[1] is self._drawn_plan[1]
+            and drawn[2:] == self._drawn_plan[2:]
         ):
             return
         self._drawn_plan = drawn
-        self.rollouts.update(snapshot.plan, overlay)
+        self.rollouts.update(snapshot.plan, overlay, on_the_way)
         plan = snapshot.plan
         if (
             plan is None
