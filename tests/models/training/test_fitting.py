@@ -73,9 +73,7 @@ def test_seeds_differ():
     one, two = a_fit(seed=0), a_fit(seed=1)
     first, _ = one.run(one.start(), normaliser, data, 3)
     second, _ = two.run(two.start(), normaliser, data, 3)
-    kernels = zip(
-        jax.tree.leaves(first.weights), jax.tree.leaves(second.weights), strict=True
-    )
+    kernels = zip(jax.tree.leaves(first.weights), jax.tree.leaves(second.weights), strict=True)
     assert any(np.any(np.asarray(a) != np.asarray(b)) for a, b in kernels)
 
 
