@@ -1,7 +1,9 @@
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -337,3 +339,21 @@ def test_histograms_show_where_values_are():
     drawn = histogram(np.array([0.0] * 99 + [1.0]))
     assert drawn[0] == "█" and drawn[-1] == "▁"
     assert set(drawn[1:-1]) == {" "}
+
+
+def test_the_documented_worker_runs():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "training.md", "exec"), names)
+    assert not names["worker"].running
+
+
+@pytest.mark.parametrize("method", command.METHODS)
+def test_documented_flags_exist(method):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    asked = command.read(["pendulum", "--method", method])
+    known = {*asked.flags, *command.read(["pendulum"]).flags, "show", "episodes"}
+    flags = set(re.findall(r"(?<!tensorboard )--([a-z][a-z-]+)", page))
+    unknown = {flag for flag in flags if flag.replace("-", "_") not in known}
+    assert unknown <= {"logdir", "help", "task", "controller", "checkpoint"}

@@ -122,7 +122,7 @@ def test_offline_keeps_whole_episodes_apart_and_mirrors_the_others():
     assert training.examples == 2 * 15 * 5
     plain = OfflineTraining(task, updated(options, {"mirror": False}), data, seed=0)
     assert plain.examples == 15 * 5
-    state, measured = training.advance(training.start())
+    _, measured = training.advance(training.start())
     assert measured.step == training.chunk
     assert np.isfinite([measured.loss, measured.validation_loss]).all()
     all_of_it = OfflineTraining(task, updated(options, {"validation": 0.0}), data, seed=0)
