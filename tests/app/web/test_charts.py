@@ -9,7 +9,7 @@ import pytest
 from fake_session import CartTask, FakeSession, made_up_plan
 
 from gpc_studio.app.session.snapshot import BySource, PlanRecord, Timing
-from gpc_studio.app.web.charts.chart import MAX_POINTS, thinned
+from gpc_studio.app.web.charts.chart import MAX_POINTS, _with_gaps, thinned
 from gpc_studio.app.web.charts.costs import CostChart, TermsChart
 from gpc_studio.app.web.charts.knots import KnotsChart, plan_lines
 from gpc_studio.app.web.charts.sources import (
@@ -103,6 +103,9 @@ def test_lines_begin_with_a_number_so_that_the_page_finds_their_range(gui):
     assert best[0] == 1.0
     assert np.isnan(best[1])
     assert best[2] == 1.0
+    # Of a line without any number the page draws a stroke from its first point to the axis.
+    _, nothing = _with_gaps([np.array([3.0, 2.0, 5.0]), np.full(3, np.inf)])
+    np.testing.assert_array_equal(nothing, [2.0, np.nan, np.nan])
 
 
 def test_terms_are_stacked_to_a_hundred_percent(gui):
@@ -165,6 +168,11 @@ def test_effective_sample_sizes_are_stacked(gui):
     chart = SampleSizeChart(gui)
     chart.update(window([record(0.0), record(0.1)], 2))
     np.testing.assert_allclose([line[-1] for line in sent(chart.chart)[1:]], [1.0, 4.0, 8.0])
+    # A source without samples has no line on top of the others, and still carries those above it.
+    chart.update(window([record(0.0), record(0.1, samples=(0, 31, 0))], 2))
+    np.testing.assert_allclose(
+        [line[-1] for line in sent(chart.chart)[1:]], [1.0, 4.0, np.nan], equal_nan=True
+    )
 
 
 def test_the_legend_names_the_sources_there_are(gui):

@@ -174,11 +174,12 @@ def _with_gaps(lines: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The lines with NaN where a value is not finite, except at their first point.
 
     The page looks for the range of a line from its first point on, and a NaN there would leave the
-    chart without a scale. A lone point is not drawn, so its value only has to be within the range.
+    chart without a scale. A lone point is not drawn, so its value only has to be within the range;
+    it is the lowest, because a logarithmic axis draws a gap as a line from there down and out.
     """
     gapped = [np.where(np.isfinite(values), values, np.nan) for values in lines]
     finite = [values[np.isfinite(values)] for values in gapped]
-    other = next((values[0] for values in finite if len(values)), np.nan)
+    other = min((values.min() for values in finite if len(values)), default=np.nan)
     for values, known in zip(gapped, finite, strict=True):
         if np.isnan(values[0]):
             values[0] = known[0] if len(known) else other

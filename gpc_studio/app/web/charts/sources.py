@@ -145,7 +145,10 @@ class SampleSizeChart:
     def update(self, window: Window) -> None:
         """Shows the newest sizes."""
         rows = thinned(len(window.time))
-        self.chart.show(window.time[rows], *np.cumsum(window.by_source.ess[rows], axis=1).T)
+        stacked = np.cumsum(window.by_source.ess[rows], axis=1)
+        # A source without samples adds nothing; its line would only hide the one that it lies on.
+        from_here_up = np.cumsum(window.by_source.samples[rows][:, ::-1], axis=1)[:, ::-1]
+        self.chart.show(window.time[rows], *np.where(from_here_up > 0, stacked, np.nan).T)
 
 
 def cem_ratio(window: Window) -> np.ndarray:
