@@ -33,7 +33,7 @@ class Rollouts(NamedTuple):
 
 def by_sample(values: np.ndarray) -> np.ndarray:
     """A view (E, D, N, T+1, ...) of trajectories."""
-    return np.moveaxis(values, -1, 2)
+    return values.transpose(0, 1, 4, 2, 3)
 
 
 class Engine(Protocol):
