@@ -27,6 +27,7 @@ from gpc_studio.app.web.panels.messages import MessagesPanel
 from gpc_studio.app.web.panels.session import RunPanel, StatePanel, TransportPanel
 from gpc_studio.app.web.panels.task import TaskPanel
 from gpc_studio.app.web.panels.timing import TimingPanel
+from gpc_studio.app.web.panels.train import TrainPanel
 from gpc_studio.app.web.panels.view import ViewPanel
 from gpc_studio.app.web.panels.weights import WeightsPanel
 from gpc_studio.app.web.shortcuts import add_shortcuts, shortcuts
@@ -45,7 +46,7 @@ MakePanel: TypeAlias = "Callable[[viser.GuiApi, Session], Panel]"
 """Adds a panel's controls to the GUI container that is open."""
 
 TABS: Mapping[str, MakePanel] = MappingProxyType(
-    {"Controller": OptionsPanel, "Weights": WeightsPanel}
+    {"Controller": OptionsPanel, "Weights": WeightsPanel, "Train": TrainPanel}
 )
 """The tabs on the right, by label: a panel of your own is one more entry."""
 

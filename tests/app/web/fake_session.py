@@ -218,6 +218,9 @@ class FakeSession:
     def release_push(self):
         self._note("release_push")
 
+    def notify(self, level, title, text):
+        self._note("notify", level, title, text)
+
     def _note(self, *command) -> None:
         self.commands.append(command)
 

@@ -41,7 +41,8 @@ def wait_until(condition, seconds=10.0):
 
 
 def inputs(frontend):
-    return {h.label: h for h in frontend._viser.gui._gui_input_handle_from_uuid.values()}
+    handles = frontend._viser.gui._gui_input_handle_from_uuid.values()
+    return {handle.label: handle for handle in handles if hasattr(handle, "label")}
 
 
 def press(frontend, session, label, value=True):
