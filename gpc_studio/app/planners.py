@@ -42,7 +42,7 @@ def controller_names() -> tuple[str, ...]:
 
 
 def default_options(task: Task, controller: str) -> PlanningOptions:
-    """Options of a controller on a task, with the name of the task's default policy, if any.
+    """Options of a controller on a task, with the task's default policy and its plans, if any.
 
     Raises:
         KeyError: There is no such controller.
@@ -54,7 +54,36 @@ def default_options(task: Task, controller: str) -> PlanningOptions:
     options = registry.default_options(task, controller, PACKAGE)
     if not uses_policy(options) or getattr(options, CHECKPOINT):
         return options
-    return updated(options, {CHECKPOINT: default_checkpoint(task)})
+    name = default_checkpoint(task)
+    return updated(options, {**_planning(task, name), CHECKPOINT: name})
+
+
+def with_policys_plans(
+    task: Task, options: PlanningOptions, changes: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Changes to options, to which another policy adds those of its plans.
+
+    A policy is right for plans as it was trained on. So where those of the new one differ from
+    those of the old one, in horizon, knots, spline or rate, the options follow, unless they are
+    among the changes. Any others can still be asked for: its plans are then read at other times.
+    """
+    name, old = changes.get(CHECKPOINT), getattr(options, CHECKPOINT, None)
+    if old is None or not isinstance(name, str) or name == old:
+        return changes
+    before = _planning(task, old)
+    moved = {k: v for k, v in _planning(task, name).items() if before.get(k) != v}
+    return {**moved, **changes}
+
+
+def _planning(task: Task, name: str) -> dict[str, Any]:
+    """How the plans of a policy were made; nothing for one that cannot be had."""
+    from gpc_studio.models import library
+    from gpc_studio.models.checkpoint import planning_of
+
+    try:
+        return planning_of(library.find_or_path(name, task)) if name else {}
+    except library.CheckpointError:  # told when it is loaded
+        return {}
 
 
 def uses_policy(options: object) -> bool:

@@ -164,7 +164,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def _first_pass(arguments: Sequence[str]) -> argparse.Namespace:
     """Finds what decides which other flags there are."""
     parser = argparse.ArgumentParser("gpc-studio run", add_help=False, allow_abbrev=False)
-    for name in ("--task", "--controller", "--config"):
+    for name in ("--task", "--controller", "--config", "--checkpoint"):
         parser.add_argument(name)
     return parser.parse_known_args(arguments)[0]
 
@@ -174,6 +174,7 @@ def _second_pass(
 ) -> RunSettings:
     import tyro
 
+    from gpc_studio.app.planners import CHECKPOINT, uses_policy, with_policys_plans
     from gpc_studio.app.session import SessionOptions
     from gpc_studio.app.session.checks import check_weights
 
@@ -182,7 +183,11 @@ def _second_pass(
     session = updated(SessionOptions(), _only(plain, SessionOptions))
     task, file, broken = _load(found.task or run.task)
     name = found.controller or run.controller
-    options = updated(choose_controller(task, name), config.get("options", {}))
+    options = choose_controller(task, name)
+    chosen = config.get("options", {})
+    if found.checkpoint is not None and uses_policy(options):
+        chosen = {**chosen, CHECKPOINT: found.checkpoint}
+    options = updated(options, with_policys_plans(task, options, chosen))
     changes = {} if broken else config.get("weights", {})
     weights = task.default_weights() | check_weights(task, changes)
 

@@ -113,10 +113,7 @@ class Checkpoint:
     @property
     def planning(self) -> dict[str, Any]:
         """Values of the planning options that fit the policy: horizon, knots, spline, rate."""
-        plan = self.plan
-        return {
-            "horizon": plan.horizon, "knots": self.knots, "spline": plan.spline, "rate": plan.rate,
-        }  # fmt: skip
+        return _planning(self.plan, self.policy.architecture)
 
     @classmethod
     def of(
@@ -198,6 +195,31 @@ def task_of(path: Path) -> str:
 
 class _TaskName(msgspec.Struct):
     task: str
+
+
+def planning_of(path: Path) -> dict[str, Any]:
+    """`Checkpoint.planning` of a file, from its header alone.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or of another version.
+    """
+    try:
+        facts = msgspec.json.decode(container.read_text(path), type=_Planning)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _ill_described(path, error) from None
+    return _planning(facts.plan, facts.architecture)
+
+
+class _Planning(msgspec.Struct):
+    plan: PlanFacts
+    architecture: Architecture
+
+
+def _planning(plan: PlanFacts, architecture: Architecture) -> dict[str, Any]:
+    return {
+        "horizon": plan.horizon, "knots": architecture.knots, "spline": plan.spline,
+        "rate": plan.rate,
+    }  # fmt: skip
 
 
 def check_task(path: Path, checkpoint: Checkpoint, task: Task) -> None:

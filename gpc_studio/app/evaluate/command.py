@@ -144,6 +144,8 @@ def controller_options(
         UsageError: A controller is unknown or named twice.
         OptionError: No controller of the list has an option, or a value is not acceptable.
     """
+    from gpc_studio.app.planners import with_policys_plans
+
     listed = [name.strip() for name in names.split(",") if name.strip()]
     if not listed or len(set(listed)) != len(listed):
         raise UsageError(f"--controllers: expected different names, with commas, got {names!r}")
@@ -155,7 +157,7 @@ def controller_options(
     for name, options in found.items():
         own = describe(type(options))
         values = {k: parse_text(own[k], text) for k, text in changes.items() if k in own}
-        found[name] = updated(options, values)
+        found[name] = updated(options, with_policys_plans(task, options, values))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpc_studio.app.planners import default_options
+from gpc_studio.app.planners import default_options, with_policys_plans
 from gpc_studio.app.session.checks import (
     check_controller,
     check_dynamic,
@@ -103,7 +103,8 @@ class Desk:
         """
         self._lock = threading.Lock()
         check_controller(controller)
-        chosen = updated(default_options(task, controller), options)
+        defaults = default_options(task, controller)
+        chosen = updated(defaults, with_policys_plans(task, defaults, options))
         check_size(task, chosen)
         self.task = task
         self.request = Request(1, source, task, controller, chosen)
@@ -157,6 +158,8 @@ class Desk:
                 return
             if request.task is not None:
                 check_dynamic(request.task, request.options, changes)
+                changes = with_policys_plans(request.task, request.options, changes)
+                options = updated(request.options, changes)
             check_size(request.task or self.task, options)
             before, after = (static_values(o) for o in (request.options, options))
             newly = before != after or self._has_failed()
@@ -225,8 +228,8 @@ class Desk:
             defaults = default_options(task, request.controller)
             same = request.reload and task.defaults == self.task.defaults
             before = request.options if same else defaults
-            options = updated(before, request.overrides)
             check_dynamic(task, before, request.overrides)
+            options = updated(before, with_policys_plans(task, before, request.overrides))
             check_size(task, options)
             self._replace(task=task, options=options, overrides={})
             return self.request

@@ -29,9 +29,10 @@ def observation_size(task):
     return np.asarray(task.observe(state)).shape[0]
 
 
-def add_policy(task, name, seed=0, width=8):
-    """Saves a policy for the plans of the task's defaults; returns its file."""
+def add_policy(task, name, seed=0, width=8, **changes):
+    """Saves a policy for plans of the task's defaults, but for changes; returns its file."""
     options, size = default_options(task, "mppi"), observation_size(task)
+    options = dataclasses.replace(options, **changes)
     architecture = Architecture.of(
         NetworkOptions(width=width, layers=1),
         knots=options.knots, controls=task.nu, observation=size,

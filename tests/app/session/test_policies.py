@@ -138,6 +138,19 @@ def test_another_architecture_is_compiled_while_the_old_one_goes_on(task, new_se
         assert errors(session) == []
 
 
+def test_what_differs_in_the_plans_of_two_policies_is_taken_over(task, new_session):
+    add_policy(task, "pendulum")
+    add_policy(task, "short", horizon=0.5, knots=5)
+    with new_session(options={**SMALL, "spline": "cubic"}, paused=True) as session:
+        session.wait_ready()
+        session.set_option("checkpoint", "short")
+        options = session.wait_ready().options
+        assert (options.horizon, options.knots, options.spline) == (0.5, 5, "cubic")
+        session.set_options({"checkpoint": "pendulum", "knots": 4})
+        options = session.wait_ready().options
+        assert (options.horizon, options.knots, options.spline) == (1.0, 4, "cubic")
+
+
 def test_a_broken_file_leaves_the_old_policy(task, new_session):
     add_policy(task, "pendulum")
     broken = add_policy(task, "broken", 1)

@@ -7,9 +7,9 @@ import pytest
 
 from gpc_studio.app.cli import run
 from gpc_studio.app.errors import UsageError
-from gpc_studio.app.evaluate.command import EvaluateOptions, evaluate
+from gpc_studio.app.evaluate.command import EvaluateOptions, controller_options, evaluate
 from gpc_studio.app.evaluate.report import results_table
-from gpc_studio.app.planners import controller_names, default_checkpoint
+from gpc_studio.app.planners import controller_names, default_checkpoint, default_options
 from gpc_studio.app.run import read_settings
 from gpc_studio.scenes import load_task
 from tests.app.session.policies import add_policy, use_library
@@ -73,6 +73,22 @@ def test_a_policy_by_file(wanted, folder):
     assert row["engine"] == "none" and len(row["episodes"]) == 3
     arguments = ["--task", "pendulum", "--controller", "gpc", "--checkpoint", str(moved)]
     assert read_settings(arguments).options["checkpoint"] == str(moved)
+
+
+def test_options_follow_the_plans_that_a_policy_was_trained_on():
+    add_policy(TASK, "pendulum", knots=5)
+    short = add_policy(TASK, "short", horizon=0.5, spline="zero")
+    assert default_options(TASK, "gpc").knots == default_options(TASK, "gpc_cem").knots == 5
+
+    def read(*arguments):
+        found = read_settings(["--task", "pendulum", "--controller", "gpc", *arguments]).options
+        return tuple(found[name] for name in ("horizon", "knots", "spline", "rate"))
+
+    assert read() == (1.0, 5, "linear", 50.0)
+    assert read("--checkpoint", "short") == (0.5, 6, "zero", 50.0)
+    assert read("--checkpoint", str(short), "--horizon", "0.8") == (0.8, 6, "zero", 50.0)
+    chosen = controller_options(TASK, "gpc,mppi", {"checkpoint": "short", "knots": "7"})
+    assert (chosen["gpc"].horizon, chosen["gpc"].knots, chosen["mppi"].horizon) == (0.5, 7, 1.0)
 
 
 @pytest.mark.parametrize("name", ["gpc", "gpc_cem"])
