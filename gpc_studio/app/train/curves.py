@@ -90,7 +90,13 @@ def draw(path: Path, method: str, title: str, entries: Sequence[Mapping[str, Any
 
 
 def _draw_panel(ax: Any, panel: Panel, entries: Sequence[Mapping[str, Any]]) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import (
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        PercentFormatter,
+    )
 
     drawn = False
     for curve in panel.curves:
@@ -109,6 +115,10 @@ def _draw_panel(ax: Any, panel: Panel, entries: Sequence[Mapping[str, Any]]) -> 
     ax.set_title(panel.title, loc="left", fontsize=10, color=_INK)
     if panel.log and drawn:
         ax.set_yscale("log")
+        # Plain numbers, at places that a range of less than a decade has as well.
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     if panel.percent:
         ax.set_ylim(0.0, 1.0)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))

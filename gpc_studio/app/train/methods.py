@@ -97,7 +97,6 @@ def _gpc_rounds(running: Running, training: GpcTraining) -> tuple[GpcState, floa
 
         state, result = training.round(state, number, tick)
         seconds = before + running.seconds
-        saved.save(folder.state, state, {"rounds": number + 1, "seconds": seconds})
         scalars = {name: float(value) for name, value in result._asdict().items()}
         running.teller.scalars(number + 1, {**scalars, "seconds": seconds})
         policy = training.policy(state)
@@ -106,6 +105,8 @@ def _gpc_rounds(running: Running, training: GpcTraining) -> tuple[GpcState, floa
             folder.round_checkpoint(number + 1),
             _checkpoint(running, policy, training.planning, data, seconds),
         )
+        # Last: a round whose state is saved has all its files.
+        saved.save(folder.state, state, {"rounds": number + 1, "seconds": seconds})
     running.teller.progress("train", 1.0, f"{total} rounds")
     return state, before + running.seconds
 
