@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import mujoco
 
     from gpc_studio.scenes.dynamics import Dynamics
+
+_LINE = 16  # float32 numbers in a line of the cache
+_PAGE = 512  # half a page of 4 KiB: vectors of this length or its multiples collide
 
 
 class AnalyticEngine:
@@ -53,43 +57,80 @@ class AnalyticEngine:
         self._last = ()
 
     def _trace(self, parameters: Any, state: State, controls: Array) -> Rollouts:
-        """Rollouts of all episodes: (E, ...), (E, N, T, nu)."""
-        over_domains = jax.vmap(self._domain, in_axes=(0, None, None))
-        over_episodes = jax.vmap(over_domains, in_axes=(None, 0, 0))
-        qpos, qvel, sensordata = over_episodes(parameters, state, controls)
-        episodes, many, length, _, samples = qpos.shape
+        """Rollouts of all episodes: (E, ...), (E, N, T, nu).
+
+        Every coordinate is carried through the time steps as a vector of its own, and written
+        once, to its place in the trajectories: XLA copies what is stacked only to be taken apart.
+        """
+        episodes, samples, steps, _ = controls.shape
+        width = samples + _padding(samples)
+        padded = jnp.pad(controls, ((0, 0), (0, width - samples), (0, 0), (0, 0)))
+        commands = jnp.transpose(padded, (2, 3, 0, 1))  # (T, nu, E, N)
+        many = jax.tree.leaves(parameters)[0].shape[0]
+        times = state.time + self._dt * jnp.arange(steps + 1)[:, None]  # (T+1, E)
+        advance, sense = self._vectorised(parameters, state)
+
+        def rows(values: Array) -> list[Array]:
+            """One vector (E, D, N) a coordinate, from start values (E, n)."""
+            each = jnp.asarray(values).T[:, :, None, None]
+            return [jnp.broadcast_to(row, (episodes, many, width)) for row in each]
+
+        def record(paths: list[Array], row: Array, qpos: list[Array], qvel: list[Array]) -> Any:
+            sensordata = sense(times[row], jnp.stack(qpos), jnp.stack(qvel))
+            for number, values in enumerate((qpos, qvel, sensordata)):
+                for place, vector in enumerate(values):
+                    # The samples that fill up the vectors are not written.
+                    written = vector[:, :, None, None, :samples].astype(jnp.float32)
+                    where = (0, 0, row, place, 0)
+                    paths[number] = jax.lax.dynamic_update_slice(paths[number], written, where)
+            return paths
+
+        def step(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            qpos, qvel, paths = carry
+            # The state before the step is in memory by now; the one after it is not, and would be
+            # computed once for every number that is recorded of it.
+            paths = record(list(paths), number, qpos, qvel)
+            qpos, qvel = advance(jnp.stack(qpos), jnp.stack(qvel), commands[number])
+            return list(qpos), list(qvel), paths
+
+        qpos, qvel = rows(state.qpos), rows(state.qvel)
+        sizes = len(qpos), len(qvel), state.sensordata.shape[-1]
+        empty = [jnp.zeros((episodes, many, steps + 1, size, samples)) for size in sizes]
+        qpos, qvel, paths = jax.lax.fori_loop(0, steps, step, (qpos, qvel, empty))
+        paths = record(list(paths), steps, qpos, qvel)
+        ok = jnp.stack([jnp.isfinite(row) for row in (*qpos, *qvel)]).all(0)
         return Rollouts(
-            qpos=qpos,
-            qvel=qvel,
-            act=jnp.zeros((episodes, many, length, 0, samples)),
-            sensordata=sensordata,
-            ok=jnp.isfinite(qpos[:, :, -1]).all(-2) & jnp.isfinite(qvel[:, :, -1]).all(-2),
+            qpos=paths[0],
+            qvel=paths[1],
+            act=jnp.zeros((episodes, many, steps + 1, 0, samples)),
+            sensordata=paths[2],
+            ok=ok[..., :samples],
         )
 
-    def _domain(self, parameters: Any, state: State, controls: Array) -> tuple[Array, ...]:
-        """One episode in one domain: controls (N, T, nu) -> (T+1, nq, N), ..."""
-        samples, steps, _ = controls.shape
-        advance = jax.vmap(self._dynamics.step, in_axes=(None, -1, -1, -1), out_axes=-1)
+    def _vectorised(self, parameters: Any, state: State) -> tuple[Any, Any]:
+        """The dynamics for all episodes, domains and samples: arrays (n, E, D, N).
 
-        def step(carry: tuple[Array, Array], control: Array) -> tuple[Any, Any]:
-            carry = advance(parameters, *carry, control)
-            return carry, carry
+        The first takes positions, velocities and controls (nu, E, N), the second the times (E,),
+        positions and velocities.
+        """
 
-        first = tuple(
-            jnp.broadcast_to(value[:, None], (value.shape[0], samples))
-            for value in (state.qpos, state.qvel)
-        )
-        _, later = jax.lax.scan(step, first, jnp.moveaxis(controls, 0, -1))
-        qpos, qvel = (
-            jnp.concatenate([start[None], rest])  # (T+1, nq, N)
-            for start, rest in zip(first, later, strict=True)
-        )
-        times = state.time + self._dt * jnp.arange(steps + 1)
+        def sense(parameters: Any, state: State, time: Array, qpos: Array, qvel: Array) -> Array:
+            now = state._replace(time=time, qpos=qpos, qvel=qvel)
+            return self._dynamics.sensors(parameters, now)
 
-        def sense(time: Array, qpos: Array, qvel: Array) -> Array:
-            return self._dynamics.sensors(
-                parameters, state._replace(time=time, qpos=qpos, qvel=qvel)
-            )
+        advance = jax.vmap(self._dynamics.step, (None, -1, -1, -1), -1)
+        advance = jax.vmap(advance, (0, 1, 1, None), 1)
+        advance = jax.vmap(advance, (None, 1, 1, 1), 1)
+        over_samples = jax.vmap(sense, (None, None, None, -1, -1), -1)
+        over_domains = jax.vmap(over_samples, (0, None, None, 1, 1), 1)
+        over_episodes = jax.vmap(over_domains, (None, 0, 0, 1, 1), 1)
+        return partial(advance, parameters), partial(over_episodes, parameters, state)
 
-        over_samples = jax.vmap(sense, in_axes=(None, -1, -1), out_axes=-1)
-        return qpos, qvel, jax.vmap(over_samples)(times, qpos, qvel)
+
+def _padding(samples: int) -> int:
+    """Samples to add so that vectors do not lie whole pages apart.
+
+    A cache finds a place for a number by the last 12 bits of its address. Vectors of 1024 samples
+    would have equal ones, so that a handful of them drives all others out.
+    """
+    return _LINE if samples % _PAGE == 0 else 0

@@ -64,7 +64,7 @@ class CartPoleDynamics:
         import jax.numpy as jnp
 
         world, cart, pole = parameters.world, parameters.cart, parameters.pole
-        sine, cosine = jnp.sin(qpos[1]), jnp.cos(qpos[1])
+        sine, cosine = planar.sin_cos(qpos[1])
         speed, rate = qvel[0], qvel[1]
         moment = pole.mass * pole.com  # first moment of mass about the hinge, kg m
 
@@ -85,6 +85,7 @@ class CartPoleDynamics:
         import jax.numpy as jnp
 
         cart, angle = state.qpos[0], state.qpos[1]
-        along = cart + parameters.length * jnp.sin(angle)
-        up = -parameters.length * jnp.cos(angle)
+        sine, cosine = planar.sin_cos(angle)
+        along = cart + parameters.length * sine
+        up = -parameters.length * cosine
         return parameters.hinge + jnp.stack([along, jnp.zeros_like(along), up])

@@ -79,9 +79,7 @@ class DoubleCartPoleDynamics:
         length = parameters.inner_length
         a, b = qpos[1], qpos[1] + qpos[2]
         da, db = qvel[1], qvel[1] + qvel[2]
-        sin_a, cos_a, sin_b, cos_b = planar.materialised(
-            [jnp.sin(a), jnp.cos(a), jnp.sin(b), jnp.cos(b)]
-        )
+        sin_a, cos_a, sin_b, cos_b = planar.materialised([*planar.sin_cos(a), *planar.sin_cos(b)])
         sin_ab, cos_ab = sin_a * cos_b - cos_a * sin_b, cos_a * cos_b + sin_a * sin_b
         p, q = inner.mass * inner.com + outer.mass * length, outer.mass * outer.com
         q_length = q * length
@@ -124,10 +122,12 @@ class DoubleCartPoleDynamics:
         import jax.numpy as jnp
 
         cart, a, b = state.qpos[0], state.qpos[1], state.qpos[1] + state.qpos[2]
-        elbow_x = cart + parameters.inner_length * jnp.sin(a)
-        elbow_z = -parameters.inner_length * jnp.cos(a)
-        tip_x = elbow_x + parameters.outer_length * jnp.sin(b)
-        tip_z = elbow_z - parameters.outer_length * jnp.cos(b)
+        sin_a, cos_a = planar.sin_cos(a)
+        sin_b, cos_b = planar.sin_cos(b)
+        elbow_x = cart + parameters.inner_length * sin_a
+        elbow_z = -parameters.inner_length * cos_a
+        tip_x = elbow_x + parameters.outer_length * sin_b
+        tip_z = elbow_z - parameters.outer_length * cos_b
         zero = jnp.zeros_like(cart)
         elbow = parameters.hinge + jnp.stack([elbow_x, zero, elbow_z])
         tip = parameters.hinge + jnp.stack([tip_x, zero, tip_z])

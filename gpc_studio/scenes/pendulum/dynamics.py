@@ -57,11 +57,9 @@ class PendulumDynamics:
         self, parameters: PendulumParameters, qpos: Array, qvel: Array, control: Array
     ) -> tuple[Array, Array]:
         """One step of `dt`: (1,), (1,), (1,) -> (1,), (1,)."""
-        import jax.numpy as jnp
-
         world, rod = parameters.world, parameters.rod
         inertia = rod.inertia + rod.mass * rod.com**2 + rod.armature + world.dt * rod.damping
-        weight = rod.mass * world.gravity * rod.com * jnp.sin(qpos)
+        weight = rod.mass * world.gravity * rod.com * planar.sin_cos(qpos)[0]
         acceleration = (parameters.motor.force(control) - rod.damping * qvel - weight) / inertia
         qvel = qvel + world.dt * acceleration
         return qpos + world.dt * qvel, qvel
@@ -70,6 +68,6 @@ class PendulumDynamics:
         """Position of the tip, world frame, m (3,)."""
         import jax.numpy as jnp
 
-        sine, cosine = jnp.sin(state.qpos[0]), jnp.cos(state.qpos[0])
+        sine, cosine = planar.sin_cos(state.qpos[0])
         offset = jnp.stack([sine, jnp.zeros_like(sine), -cosine])
         return parameters.hinge + parameters.length * offset

@@ -15,6 +15,8 @@ from gpc_studio.scenes.task import Camera, Goal, Mirror, Randomisation, Task, We
 if TYPE_CHECKING:
     from shapely import Polygon
 
+    from gpc_studio.scenes.planar_push import PlanarPushDynamics
+
 SUCCESS_COVERAGE = 0.9
 """Share of the goal's area that the T must cover."""
 
@@ -57,6 +59,8 @@ class PushT(Task):
     success_hold = 0.0
     episode_seconds = 25.0
     camera = Camera(position=(0.0, -1.05, 1.3), look_at=(0.0, -0.05, 0.0))
+    boxes: ClassVar[tuple[str, ...]] = ("bar", "stem")
+    """Geoms that make up the block."""
     mirror = Mirror(observation=(-1, 1, -1, 1, 1, -1), control=(-1, 1))
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "*": {
@@ -115,6 +119,12 @@ class PushT(Task):
         """The square of the actuators turned by any angle about the goal's default place (2, 2)."""
         return np.sqrt(2.0) * self.control_range
 
+    def dynamics(self) -> PlanarPushDynamics:
+        """The planar equations of motion, with MuJoCo's contact model."""
+        from gpc_studio.scenes.planar_push import PlanarPushDynamics
+
+        return PlanarPushDynamics(self.boxes)
+
     def hold_control(self, state: State) -> Array:
         """The servos hold the pusher where it is (2,)."""
         import jax.numpy as jnp
@@ -155,7 +165,7 @@ class PushT(Task):
     @cached_property
     def footprint(self) -> Polygon:
         """Outline of the T in its own frame, m."""
-        return footprint(self.model, ("bar", "stem"))
+        return footprint(self.model, self.boxes)
 
     @cached_property
     def _reach(self) -> float:
