@@ -16,14 +16,17 @@ Pose = tuple[float, float, float]
 
 
 def footprint(model: mujoco.MjModel, geoms: Sequence[str]) -> Polygon:
-    """Outline, in the body's frame, of a body made of upright, axis-aligned boxes."""
+    """Outline, in the body's frame, of a body made of upright boxes."""
     import shapely
+    from shapely.affinity import rotate
 
     boxes = []
     for name in geoms:
         x, y = model.geom(name).pos[:2]
         half_x, half_y = model.geom(name).size[:2]
-        boxes.append(shapely.box(x - half_x, y - half_y, x + half_x, y + half_y))
+        w, _, _, z = model.geom(name).quat
+        box = shapely.box(x - half_x, y - half_y, x + half_x, y + half_y)
+        boxes.append(rotate(box, 2.0 * np.arctan2(z, w), origin=(x, y), use_radians=True))
     union = shapely.union_all(boxes)
     if not isinstance(union, shapely.Polygon):
         raise ValueError(f"expected the boxes {', '.join(geoms)} to touch and form one outline")

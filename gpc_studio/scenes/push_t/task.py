@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gpc_studio.scenes.planar_push import PlanarPushDynamics
 
 SUCCESS_COVERAGE = 0.9
-"""Share of the goal's area that the T must cover."""
+"""Share of the goal's area that the block must cover."""
 
 PUSHER_CLEARANCE = 0.04
-"""Least distance from the pusher's centre to the T at the start: its radius and 1 cm, m."""
+"""Least distance from the pusher's centre to the block at the start: its radius and 1 cm, m."""
 
 
 class PushT(Task):
@@ -37,9 +37,9 @@ class PushT(Task):
     summary = "Push a T-shaped block onto its goal pose with a round pusher."
     mjcf = "push_t.xml"
     weights: ClassVar[Mapping[str, Weight]] = {
-        "position": Weight(1.0, 10.0, "Distance of the T from the goal, m."),
-        "yaw": Weight(0.1, 1.0, "Angle of the T from the goal, rad."),
-        "reach": Weight(0.05, 1.0, "Distance of the pusher from the T, m."),
+        "position": Weight(1.0, 10.0, "Distance of the block from the goal, m."),
+        "yaw": Weight(0.1, 1.0, "Angle of the block from the goal, rad."),
+        "reach": Weight(0.05, 1.0, "Distance of the pusher from the block, m."),
         "speed": Weight(0.005, 0.5, "Speed of the pusher, m/s."),
         "final_position": Weight(18.0, 100.0, "As position, at the end of the horizon."),
         "final_yaw": Weight(1.8, 10.0, "As yaw, at the end of the horizon."),
@@ -50,8 +50,8 @@ class PushT(Task):
     )
     randomisations = (
         Randomisation("pair_friction", 0.4, 2.0, columns=(0, 1), help="Friction of the pusher"),
-        Randomisation("body_mass", 0.5, 2.0, names=("block",), help="Mass of the T"),
-        Randomisation("body_inertia", 0.5, 2.0, names=("block",), help="Inertia of the T"),
+        Randomisation("body_mass", 0.5, 2.0, names=("block",), help="Mass of the block"),
+        Randomisation("body_inertia", 0.5, 2.0, names=("block",), help="Inertia of the block"),
         Randomisation(
             "dof_damping", 0.5, 2.0, names=("block_x", "block_y", "block_yaw"), help="Table drag"
         ),
@@ -132,7 +132,7 @@ class PushT(Task):
         return jnp.clip(state.qpos[:2], *self.control_range)
 
     def reset(self, rng: np.random.Generator) -> InitialState:
-        """Pusher within +-0.4 m, T within +-0.3 m at any yaw, not touching; all at rest."""
+        """Pusher within +-0.4 m, block within +-0.3 m at any yaw, not touching; all at rest."""
         from shapely import Point
 
         while True:
@@ -146,16 +146,16 @@ class PushT(Task):
                 )
 
     def is_success(self, state: State) -> bool:
-        """The T covers at least 90 % of the goal."""
+        """The block covers at least 90 % of the goal."""
         offset = np.hypot(*(state.qpos[2:4] - state.mocap_pos[0, :2]))
         return bool(offset <= self._reach and self.coverage(state) >= SUCCESS_COVERAGE)
 
     def progress(self, state: State) -> dict[str, float]:
-        """Share of the goal that the T covers."""
+        """Share of the goal that the block covers."""
         return {"coverage": self.coverage(state)}
 
     def coverage(self, state: State) -> float:
-        """Share of the goal's area that the T covers, 0 to 1."""
+        """Share of the goal's area that the block covers, 0 to 1."""
         x, y, yaw = (float(value) for value in state.qpos[2:5])
         goal_x, goal_y = (float(value) for value in state.mocap_pos[0, :2])
         w, _, _, z = (float(value) for value in state.mocap_quat[0])
@@ -164,7 +164,7 @@ class PushT(Task):
 
     @cached_property
     def footprint(self) -> Polygon:
-        """Outline of the T in its own frame, m."""
+        """Outline of the block in its own frame, m."""
         return footprint(self.model, self.boxes)
 
     @cached_property
@@ -187,7 +187,7 @@ def _goal_rotation(state: State) -> Array:
 
 
 def _yaw_error(state: State) -> tuple[Array, Array]:
-    """Cosine and sine of the T's yaw from the goal."""
+    """Cosine and sine of the block's yaw from the goal."""
     import jax.numpy as jnp
 
     goal_cosine, goal_sine = _goal_direction(state)
@@ -196,7 +196,7 @@ def _yaw_error(state: State) -> tuple[Array, Array]:
 
 
 def _yaw_distance(state: State) -> Array:
-    """Angle between the T and the goal, 0 to pi rad.
+    """Angle between the block and the goal, 0 to pi rad.
 
     By wrapping the difference: the arc tangent of `_yaw_error` would cost as much as all else.
     """

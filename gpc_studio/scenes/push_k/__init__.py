@@ -1,0 +1,1 @@
+"""Push a K-shaped block into a goal pose with a round pusher."""
