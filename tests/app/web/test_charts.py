@@ -184,6 +184,8 @@ def test_the_legend_names_the_sources_there_are(gui):
     legend.update(window([record(0.0, wins=(2, 5, 3))], 2))
     assert "Flow policy" in legend._line.content
     assert "CEM sample ratio 0.70" in legend._line.content
+    legend.update(window([record(0.0, samples=(0, 0, 1), wins=(0, 0, 9))], 2))  # a policy alone
+    assert "Flow policy" in legend._line.content and "ratio" not in legend._line.content
 
 
 def test_times_of_a_step_are_stacked_in_milliseconds(gui):

@@ -202,6 +202,20 @@ def test_all_samples_and_their_noise_are_drawn(shown, outcomes):
     assert 'class="noise"' not in panel._picture.content
 
 
+def test_without_rollouts_nothing_is_cheap_or_best(shown, outcomes):
+    panel, _, session, _ = shown
+    plan = outcomes[0].plan
+    bare = plan._replace(
+        traces=plan.traces[:0], qpos=plan.qpos[:0], cost=np.full(len(plan.cost), np.nan)
+    )
+    panel._choices["colour"] = "cost"
+    show(session, outcomes[0]._replace(plan=bare))
+    panel.update(session.snapshot)
+    picture, legend = panel._picture.content.split('<div class="gpc-key">')
+    assert 'class="best"' not in picture and dots(panel, FLOW)
+    assert "Flow policy" in legend and "cheap" not in legend
+
+
 def test_at_an_earlier_time_points_are_on_their_way(shown, outcomes):
     panel, view, session, views = shown
     outcome, part = outcomes[1], flow_part(outcomes[1])

@@ -43,7 +43,7 @@ class SourcesLegend:
         if len(window.time):
             newest = window.by_source.samples[-1]
             entries = [(s.title, source_colour(s)) for s in Source if newest[s] > 0]
-            if newest[Source.FLOW] > 0:
+            if _is_mixed(newest):
                 entries.append((f"CEM sample ratio {cem_ratio(window)[-1]:.2f}", RATIO))
             content = html.swatches(entries)
         if content != self._line.content:
@@ -75,7 +75,7 @@ class WinnersChart:
             _where_drawn(100.0 * _moving_mean(window.best_source == source), samples, source)[rows]
             for source in Source
         ]
-        ratio = _where_drawn(100.0 * cem_ratio(window), samples, Source.FLOW)[rows]
+        ratio = np.where(_is_mixed(samples), 100.0 * cem_ratio(window), np.nan)[rows]
         self.chart.show(window.time[rows], *shares, ratio)
 
 
@@ -155,6 +155,12 @@ def cem_ratio(window: Window) -> np.ndarray:
     """The CEM sample ratio of the episode up to each planning step (R,), 0 to 1."""
     wins = window.by_source.wins
     return 1.0 - wins[:, Source.FLOW] / np.maximum(wins.sum(axis=1), 1.0)
+
+
+def _is_mixed(samples: np.ndarray) -> np.ndarray:
+    """Whether a policy and something else drew samples (..., n_sources) -> (...)."""
+    from_policy = samples[..., Source.FLOW]
+    return (from_policy > 0) & (samples.sum(axis=-1) > from_policy)
 
 
 def _lines() -> list[Line]:

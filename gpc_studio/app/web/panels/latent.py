@@ -114,7 +114,8 @@ class LatentPanel:
             self._axes, self._range = StableAxes(), StableRange()
         cloud = self._cloud(origin, part, on_the_way)
         sources = [s for s in Source if np.any(origin.plan.source == s)]
-        by_cost, noise = self._choices["colour"] == "cost", self._choices["noise"]
+        by_cost = self._choices["colour"] == "cost" and origin.plan.rolled_out
+        noise = self._choices["noise"]
         return picture(cloud, self._range.half, self._axes.explained) + key(sources, by_cost, noise)
 
     def _cloud(self, origin: Outcome, part: FlowPart, on_the_way: FlowView | None) -> Cloud:
@@ -141,7 +142,7 @@ class LatentPanel:
         flat_ways = self._axes.project(ways if self._choices["noise"] else ways[:0])
         points = self._axes.project(units[shown])
         self._range.update(np.concatenate([points, flat_ways.reshape(-1, 2)]))
-        best = np.flatnonzero(shown == int(plan.best))
+        best = np.flatnonzero((shown == int(plan.best)) & plan.rolled_out)
         return Cloud(
             points=points,
             colours=self._colours(np.asarray(plan.source), cost, plan.rolled_out)[shown],
