@@ -211,6 +211,16 @@ def _interleaved(
     return plan_ms, rollout_ms
 
 
+def times_native(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> float | None:
+    """Steps per second of a row's bare rollout over those of the native engine at its size."""
+    size = ("task", "samples", "steps")
+    for other in rows:
+        same = other["engine"] == "native" and all(other[name] == row[name] for name in size)
+        if same and row["rollout_ms"] and other["rollout_ms"]:
+            return other["rollout_ms"] / row["rollout_ms"]
+    return None
+
+
 def _start_state(task: Task) -> State:
     """A start state of the task as a batch of one."""
     import numpy as np
@@ -248,13 +258,17 @@ def _table(rows: Sequence[dict[str, Any]], controller: str) -> Group:
     table = compact_table(f"Planning with {controller}")
     for name in ("task", "engine"):
         table.add_column(name, no_wrap=True)
-    for name in ("samples", "steps", "plan ms", "rollout ms", "ratio"):
+    for name in ("samples", "steps", "plan ms", "rollout ms", "ratio", "x native"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["task"], row["engine"], str(row["samples"]), str(row["steps"]),
             *("-" if row[name] is None else f"{row[name]:.3f}"
               for name in ("plan_ms", "rollout_ms", "ratio")),
+            "-" if (faster := times_native(row, rows)) is None else f"{faster:.1f}",
         )  # fmt: skip
-    legend = "Medians. ratio: whole planning step / bare rollout of the same controls."
+    legend = (
+        "Medians. ratio: whole planning step / bare rollout of the same controls. "
+        "x native: steps per second / those of the native engine on its threads."
+    )
     return Group(table, Text(legend, "dim"))

@@ -53,10 +53,24 @@ def test_rows_of_an_engine_stand_together_fewest_samples_first():
     assert rows[0] == ("native", 32)
 
 
+def test_engines_are_compared_at_equal_sizes():
+    def row(engine, samples, rollout_ms):
+        size = {"task": "push_t", "samples": samples, "steps": 300}
+        return {"engine": engine, "rollout_ms": rollout_ms, **size}
+
+    rows = [row("native", 32, 12.0), row("native", 1024, 400.0), row("analytic", 1024, 10.0)]
+    assert bench.times_native(rows[2], rows) == 40.0
+    assert bench.times_native(rows[1], rows) == 1.0
+    assert bench.times_native(row("analytic", 64, 1.0), rows) is None
+    assert bench.times_native(row("analytic", 32, None), rows) is None
+
+
 def test_a_bare_rollout_has_exactly_the_steps_of_the_plan():
     task = load_task("push_t")  # its sensors need a step more for planning
     assert task.model.nsensordata
-    options = replace(bench.choose_controller(task, "mppi"), samples=4, horizon=0.2)
+    options = replace(
+        bench.choose_controller(task, "mppi"), samples=4, horizon=0.2, engine="native"
+    )
     planner = Planner(task, "mppi", options, threads=1)
     state = bench._start_state(task)
     weights = task.default_weights()

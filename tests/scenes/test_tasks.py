@@ -18,13 +18,16 @@ AT_GOAL = {
     "cart_pole": [0.0, np.pi],
     "double_cart_pole": [0.0, np.pi, 0.0],
     "push_t": [0.0, 0.0, 0.0, 0.0, np.pi / 4],
+    "push_k": [0.0, 0.0, 0.0, 0.0, np.pi / 4],
 }
 FAR_FROM_GOAL = {
     "pendulum": [0.0],
     "cart_pole": [1.0, np.pi],
     "double_cart_pole": [0.0, np.pi, np.pi],
     "push_t": [0.3, 0.3, 0.0, 0.0, np.pi / 4 + 0.5],
+    "push_k": [0.3, 0.3, 0.0, 0.0, np.pi / 4 + 0.5],
 }
+PUSHING = ("push_t", "push_k")
 
 
 def test_a_task_that_builds_on_another_keeps_its_model():
@@ -61,7 +64,7 @@ def cost(task, state, control=None) -> float:
     return float(sum(weights[name] * value for name, value in terms.items()))
 
 
-def test_the_four_tasks_are_found():
+def test_the_five_tasks_are_found():
     assert set(AT_GOAL) <= set(task_names())
 
 
@@ -124,8 +127,9 @@ def test_the_goal_is_relative():
         )
 
 
-def test_push_t_observes_in_the_frame_of_the_goal():
-    task = load_task("push_t")
+@pytest.mark.parametrize("name", PUSHING)
+def test_pushing_observes_in_the_frame_of_the_goal(name):
+    task = load_task(name)
     goal, turn = np.array([0.2, -0.1]), 0.9
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     pusher, block, yaw = np.array([0.05, -0.12]), np.array([0.1, 0.02]), 0.3
@@ -145,7 +149,7 @@ def test_push_t_observes_in_the_frame_of_the_goal():
 
 
 def test_observations_have_the_sizes_of_the_reference():
-    sizes = {"pendulum": 3, "cart_pole": 5, "double_cart_pole": 8, "push_t": 6}
+    sizes = {"pendulum": 3, "cart_pole": 5, "double_cart_pole": 8, "push_t": 6, "push_k": 6}
     for name, size in sizes.items():
         task = load_task(name)
         assert task.observe(state_at(task)).shape == (size,)
@@ -157,6 +161,7 @@ def test_resets_stay_within_their_ranges():
         "cart_pole": ([1.8, 3.14], [2, 2]),
         "double_cart_pole": ([2.8, 3.14, 3.14], [10, 10, 10]),
         "push_t": ([0.4, 0.4, 0.3, 0.3, np.pi], [0, 0, 0, 0, 0]),
+        "push_k": ([0.4, 0.4, 0.3, 0.3, np.pi], [0, 0, 0, 0, 0]),
     }
     for name, (qpos, qvel) in bounds.items():
         task, rng = load_task(name), np.random.default_rng(0)
@@ -172,8 +177,9 @@ def test_the_same_seed_draws_the_same_start(task):
     np.testing.assert_array_equal(first.qvel, second.qvel)
 
 
-def test_push_t_starts_without_contact():
-    task, rng = load_task("push_t"), np.random.default_rng(1)
+@pytest.mark.parametrize("name", PUSHING)
+def test_pushing_starts_without_contact(name):
+    task, rng = load_task(name), np.random.default_rng(1)
     data = mujoco.MjData(task.model)
     for _ in range(300):
         data.qpos[:] = task.reset(rng).qpos
@@ -181,8 +187,9 @@ def test_push_t_starts_without_contact():
         assert data.ncon == 0
 
 
-def test_hold_control_keeps_the_push_t_pusher_in_place():
-    task = load_task("push_t")
+@pytest.mark.parametrize("name", PUSHING)
+def test_hold_control_keeps_the_pusher_in_place(name):
+    task = load_task(name)
     data = mujoco.MjData(task.model)
     data.qpos[:] = [0.31, -0.22, 0.0, 0.0, 0.0]
     data.ctrl[:] = task.hold_control(State.from_data(data))
@@ -191,8 +198,9 @@ def test_hold_control_keeps_the_push_t_pusher_in_place():
     np.testing.assert_allclose(data.qpos[:2], [0.31, -0.22], atol=1e-6)
 
 
-def test_pushing_moves_the_t():
-    task = load_task("push_t")
+@pytest.mark.parametrize("name", PUSHING)
+def test_pushing_moves_the_block(name):
+    task = load_task(name)
     data = mujoco.MjData(task.model)
     data.qpos[:] = [-0.2, 0.05, 0.0, 0.0, 0.0]
     data.ctrl[:] = [0.1, 0.05]
@@ -208,6 +216,7 @@ def test_model_facts():
         "cart_pole": (0.01, 2, 1),
         "double_cart_pole": (0.01, 3, 1),
         "push_t": (0.01, 5, 2),
+        "push_k": (0.01, 5, 2),
     }
     for name, (dt, nv, nu) in facts.items():
         model = load_task(name).model
@@ -228,9 +237,55 @@ def test_model_facts():
     np.testing.assert_allclose(push_t.pair_friction[:, :2], 0.5)
 
 
-def test_only_the_pusher_and_the_t_touch(task):
-    expected = 2 if task.name == "push_t" else 0
-    assert task.model.npair == expected
+@pytest.mark.parametrize("name", PUSHING)
+def test_mass_and_inertia_are_those_of_the_outline(name):
+    """At uniform density; the origin is the centroid, and the mirror of both is x -> -x."""
+    import shapely
+    from shapely.affinity import scale
+
+    task = load_task(name)
+    outline, block = task.footprint, task.model.body("block")
+    assert (outline.centroid.x, outline.centroid.y) == pytest.approx((0.0, 0.0), abs=1e-8)
+    assert outline.symmetric_difference(scale(outline, -1.0, origin=(0, 0))).area < 1e-9
+    assert task.mirror is not None and task.mirror.control == (-1, 1)
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.17, 0.17, size=(200_000, 2))
+    inside = points[shapely.contains_xy(outline, *points.T)]
+    about_vertical = (inside**2).sum(axis=1).mean()
+    assert task.model.body_mass[block.id] == pytest.approx(1.0)
+    assert block.inertia.max() == pytest.approx(about_vertical, rel=0.01)
+    np.testing.assert_allclose(block.ipos, 0.0, atol=1e-9)
+
+
+def test_the_goal_of_push_k_has_the_outline_of_the_block():
+    """It is drawn from pieces that do not overlap, since they are translucent."""
+    import shapely
+
+    task = load_task("push_k")
+    model, data = task.model, mujoco.MjData(task.model)
+    data.mocap_quat[:] = [1.0, 0.0, 0.0, 0.0]
+    mujoco.mj_forward(model, data)
+    (x, y), (half_x, half_y) = model.geom("goal_stem").pos[:2], model.geom("goal_stem").size[:2]
+    pieces = [shapely.box(x - half_x, y - half_y, x + half_x, y + half_y)]
+    for name in ("goal_right_arm", "goal_left_arm"):
+        geom, mesh = data.geom(name), model.mesh(model.geom(name).dataid[0])
+        first, count = mesh.vertadr[0], mesh.vertnum[0]
+        corners = model.mesh_vert[first : first + count] @ geom.xmat.reshape(3, 3).T + geom.xpos
+        pieces.append(shapely.MultiPoint(corners[:, :2]).convex_hull)
+    assert sum(piece.area for piece in pieces) == pytest.approx(task.footprint.area, rel=1e-4)
+    missing = task.footprint.symmetric_difference(shapely.union_all(pieces)).area
+    assert missing < 1e-3 * task.footprint.area
+
+
+def test_push_k_takes_the_policies_of_push_t():
+    push_t, push_k = load_task("push_t"), load_task("push_k")
+    assert push_k.policies_of == ("push_t",)
+    np.testing.assert_array_equal(push_k.control_range, push_t.control_range)
+    np.testing.assert_array_equal(push_k.policy_range, push_t.policy_range)
+
+
+def test_only_the_pusher_and_the_block_touch(task):
+    assert task.model.npair == len(getattr(task, "boxes", ()))
     assert not task.model.geom_contype.any() and not task.model.geom_conaffinity.any()
 
 
