@@ -140,7 +140,7 @@ class CollectOptions:
         4, min=1, max=20, step=1, group="Collecting", help="Planning rounds at every planning step."
     )
     batch: int = option(
-        32, min=1, max=1024, step=1, group="Collecting",
+        16, min=1, max=1024, step=1, group="Collecting",
         help="Episodes planned for at once on each core. Another size may round differently.",
     )  # fmt: skip
 
