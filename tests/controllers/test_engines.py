@@ -127,3 +127,27 @@ def test_analytic_marks_divergence(cart_pole):
     ok = np.asarray(engine.rollout(state._replace(qvel=broken), controls).ok)
     engine.close()
     assert ok[0].all() and not ok[1].any()
+
+
+@pytest.mark.parametrize("samples", [512, 1024])
+def test_analytic_vectors_that_are_filled_up_leave_no_trace(cart_pole, samples):
+    """Vectors that would lie whole pages apart are made longer; nobody sees it."""
+    task, models, state, _ = cart_pole
+    controls = controls_for(task, seed=4, shape=(E, samples, T))
+    engine = AnalyticEngine(task.dynamics(), models)
+    whole, part = engine.rollout(state, controls), engine.rollout(state, controls[:, :100])
+    engine.close()
+    assert whole.qpos.shape == (E, D, T + 1, 2, samples) and whole.ok.shape == (E, D, samples)
+    for name in ("qpos", "qvel", "sensordata"):
+        some = np.asarray(getattr(whole, name))[..., :100]
+        np.testing.assert_allclose(some, getattr(part, name), atol=1e-5, err_msg=name)
+
+
+def test_analytic_rollouts_are_the_same_bits_again(cart_pole):
+    task, models, state, controls = cart_pole
+    engine = AnalyticEngine(task.dynamics(), models)
+    first = [np.array(values) for values in engine.rollout(state, controls)]
+    engine.rollout(state, controls[..., ::-1, :])
+    for value, again in zip(first, engine.rollout(state, controls), strict=True):
+        np.testing.assert_array_equal(value, again)
+    engine.close()

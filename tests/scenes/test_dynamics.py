@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mujoco.batch import Batch
 
-from gpc_studio.scenes import State, load_task
+from gpc_studio.scenes import State, load_task, planar
 
 TASKS = ("pendulum", "cart_pole", "double_cart_pole")
 
@@ -117,3 +117,17 @@ def test_physics_that_the_equations_leave_out_is_refused(task):
     tilted.opt.gravity[0] = 1.0
     with pytest.raises(ValueError, match="gravity along x"):
         task.dynamics().parameters(tilted)
+
+
+def test_sine_and_cosine_of_vectors():
+    angles = np.linspace(-1000.0, 1000.0, 400_001, dtype=np.float32)
+    exact = angles.astype(np.float64)
+    sine, cosine = jax.jit(planar.sin_cos)(angles)
+    assert sine.dtype == cosine.dtype == np.float32
+    np.testing.assert_allclose(sine, np.sin(exact), atol=2e-7)
+    np.testing.assert_allclose(cosine, np.cos(exact), atol=2e-7)
+    assert np.isnan(planar.sin_cos(np.float32(np.nan))).all()
+    with jax.enable_x64(True):
+        sine, cosine = jax.jit(planar.sin_cos)(exact)
+        np.testing.assert_allclose(sine, np.sin(exact), atol=1e-14)
+        np.testing.assert_allclose(cosine, np.cos(exact), atol=1e-14)
