@@ -22,7 +22,7 @@ def test_a_start_without_a_browser_ends_with_the_first_plan_served(tmp_path):
 
 
 def test_a_program_that_ends_early_is_told_with_its_own_words(tmp_path):
-    with pytest.raises(UsageError, match="no controller 'mppy' .did you mean mppi"):
+    with pytest.raises(UsageError, match=r"no controller .mppy. .did you mean mppi"):
         start_up.start("pendulum", "mppy", tmp_path, None)
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpc_studio.controllers.engines.base import Rollouts, by_sample
+from gpc_studio.controllers.engines.choose import resolve_engine
 from gpc_studio.controllers.options import EXECUTE, RISKS
 from gpc_studio.controllers.plan import Source
-from gpc_studio.controllers.planner import Planner, resolve_engine
+from gpc_studio.controllers.planner import Planner
 from gpc_studio.controllers.registry import controller, controller_names, default_options
 from gpc_studio.controllers.rules.cem import CENTRES
 from gpc_studio.scenes import State
@@ -92,7 +93,7 @@ def test_costs_are_those_of_the_task(arm, two):
 
 
 def controls_of(planner, knots):
-    return np.clip(planner._basis @ knots, *planner.task.control_range).astype(np.float32)
+    return np.clip(planner._stages._basis @ knots, *planner.task.control_range).astype(np.float32)
 
 
 def test_first_mean_holds_still_within_the_limits(arm, two):
@@ -177,7 +178,7 @@ def test_episodes_may_be_at_different_times(arm, two):
 def test_nothing_but_static_options_compiles_again(arm, two, name):
     planner, options = make(arm, name, episodes=2, domains=2)
     planner.compile(two)
-    compiled = [planner._propose, planner._cost, planner._update]
+    compiled = [planner._stages.propose, planner._stages.cost, planner._stages.update]
     assert [function._cache_size() for function in compiled] == [1, 1, 1]
     memory, weights = planner.start(two, [0, 1]), arm.default_weights()
     changes = [
@@ -363,7 +364,7 @@ def test_further_proposals(two):
     np.testing.assert_array_equal(plan.knots[:, 1:6], np.tile([-1.0, -0.5], (2, 5, 4, 1)))
     np.testing.assert_allclose(plan.latents[:, 1:6], 0.5, atol=1e-6)  # what changed since
     assert (plan.latents[:, 6:] == 0).all()
-    assert planner._propose._cache_size() == 1
+    assert planner._stages.propose._cache_size() == 1
     planner.close()
     with pytest.raises(ValueError, match=r"samples is 12, but .* draw 13"):
         Planner(task, "cem", options, proposals=[Fixed(12, 0.0)])

@@ -16,7 +16,7 @@ from gpc_studio.app.evaluate.statistics import median
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.controllers.plan import Plan
-    from gpc_studio.controllers.planner import Memory
+    from gpc_studio.controllers.stages import Memory
     from gpc_studio.scenes.plant import Advance
     from gpc_studio.scenes.state import State
     from gpc_studio.scenes.task import Task

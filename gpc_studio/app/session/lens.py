@@ -18,10 +18,10 @@ from gpc_studio.controllers import splines
 from gpc_studio.controllers.costs import trajectory_costs, trajectory_terms
 from gpc_studio.controllers.engines.analytic import AnalyticEngine
 from gpc_studio.controllers.engines.base import Engine, Rollouts, by_sample
+from gpc_studio.controllers.engines.choose import resolve_engine
 from gpc_studio.controllers.engines.native import NativeEngine
 from gpc_studio.controllers.layout import Layout
 from gpc_studio.controllers.plan import Plan, Source
-from gpc_studio.controllers.planner import resolve_engine
 from gpc_studio.controllers.proposals.base import signature
 from gpc_studio.models import policy as policies
 from gpc_studio.models.proposal import FlowProposal

@@ -91,10 +91,10 @@ def carried_over(memory: Any, job: Job) -> Any:
 
     The controls in force are read at the new knot times; beyond their end the last is held, as
     the plant does. The deviation is that of a start. Memories of a shape that is not that of
-    `controllers.planner.Memory` stay as they are.
+    `controllers.stages.Memory` stay as they are.
     """
-    from gpc_studio.controllers.planner import Memory
     from gpc_studio.controllers.splines import knot_times
+    from gpc_studio.controllers.stages import Memory
 
     assert job.previous is not None
     if not isinstance(memory, Memory):

@@ -17,7 +17,7 @@ from gpc_studio.models.training.recording import Recorded, recorder
 
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions
-    from gpc_studio.controllers.planner import Memory
+    from gpc_studio.controllers.stages import Memory
     from gpc_studio.scenes.state import Array, State
     from gpc_studio.scenes.task import Task
 

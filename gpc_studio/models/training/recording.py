@@ -13,7 +13,7 @@ from gpc_studio.scenes.state import Array, State
 
 if TYPE_CHECKING:
     from gpc_studio.controllers.options import PlanningOptions
-    from gpc_studio.controllers.planner import Memory
+    from gpc_studio.controllers.stages import Memory
     from gpc_studio.scenes.task import Mirror, Task
 
 

@@ -85,7 +85,7 @@ def test_another_policy_takes_over_at_once(task, new_session):
         add_policy(task, name, seed)
     with new_session() as session:
         session.wait_ready()
-        code = planner_of(session)._act
+        code = planner_of(session)._stages.act
         taken, fewest = [], []
         for name in ("second", "third", "pendulum", "second"):
             before = session.snapshot
@@ -96,7 +96,7 @@ def test_another_policy_takes_over_at_once(task, new_session):
             assert after.options.checkpoint == name
             assert after.epoch == before.epoch
             # Nothing was compiled, and the plant did not wait.
-            assert planner_of(session)._act is code and code._cache_size() == 1
+            assert planner_of(session)._stages.act is code and code._cache_size() == 1
             fewest.append((after.state.time - before.state.time) / taken[-1])
         assert min(taken) < 0.2
         assert max(fewest) > 0.7
@@ -129,11 +129,11 @@ def test_another_architecture_is_compiled_while_the_old_one_goes_on(task, new_se
     add_policy(task, "wide", width=16)
     with new_session() as session:
         before = session.wait_ready()
-        code = planner_of(session)._act
+        code = planner_of(session)._stages.act
         session.set_option("checkpoint", "wide")
         until(lambda: session.snapshot.preparing)
         after = session.wait_ready()
-        assert planner_of(session)._act is not code
+        assert planner_of(session)._stages.act is not code
         assert after.state.time > before.state.time
         assert errors(session) == []
 

@@ -127,7 +127,7 @@ def test_gpc_carries_on_from_its_last_plan(task, two):
     _, one, _ = made.step(memory, two, noisy, weights)
     _, two_, _ = made.step(other, two, noisy, weights)
     assert np.abs(one.executed - two_.executed).max() > 1e-3
-    assert made._act._cache_size() == 1
+    assert made._stages.act._cache_size() == 1
     made.close()
 
 
@@ -245,7 +245,7 @@ def test_a_standing_world_hands_over_in_the_planner(task, two):
     assert (first.source == Source.FLOW).sum() == 12
     assert (last.source == Source.FLOW).sum() < 12
     assert (last.source == np.tile(made.source, (2, 1)))[:, :3].all()
-    assert made._propose._cache_size() == made._update._cache_size() == 1
+    assert made._stages.propose._cache_size() == made._stages.update._cache_size() == 1
     made.close()
 
 
@@ -270,7 +270,7 @@ def test_another_policy_of_the_same_architecture_needs_no_compilation(task, two)
     flow = made.source == Source.FLOW
     assert np.abs(after.knots - again.knots)[:, flow].max() > 1e-3
     np.testing.assert_array_equal(after.knots[:, ~flow], again.knots[:, ~flow])
-    assert made._propose._cache_size() == 1
+    assert made._stages.propose._cache_size() == 1
     assert made.sibling(named, [proposal(task, named, width=8)]) is None
     assert made.sibling(dataclasses.replace(named, flow_steps=4), []) is None
     with pytest.raises(ValueError, match="gpc_cem needs a proposal flow"):

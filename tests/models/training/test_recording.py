@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from gpc_studio.controllers import splines
-from gpc_studio.controllers.planner import Memory
 from gpc_studio.controllers.registry import default_options
 from gpc_studio.controllers.rules.base import Distribution
+from gpc_studio.controllers.stages import Memory
 from gpc_studio.models.training.recording import Recorded, mirrored, recorder, scaled
 from gpc_studio.options import updated
 from gpc_studio.scenes import load_task
