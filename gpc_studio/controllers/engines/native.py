@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,6 +13,9 @@ from gpc_studio.scenes.state import Array, State
 
 if TYPE_CHECKING:
     import mujoco
+
+
+_ALIGNMENT = 64  # bytes; JAX copies arrays on the CPU that are not aligned so
 
 
 class NativeEngine:
@@ -144,10 +148,19 @@ class NativeEngine:
         return sensors
 
     def _recorded(self, name: str) -> np.ndarray:
-        """View of a record (E, D, T + extra, width, N)."""
-        record = self._out[name]
-        return np.moveaxis(record.reshape(*self._shape, *record.shape[1:]), 2, -1)
+        """A record in float32, seen as (E, D, T + extra, width, N).
+
+        The record lies in no cache. Reading it in its own order, and turning the smaller result
+        around afterwards, takes less than half of the time that doing both at once takes.
+        """
+        record = self._out[name].astype(np.float32)
+        return record.reshape(*self._shape, *record.shape[1:]).transpose(0, 1, 3, 4, 2)
 
     def _empty(self, width: int) -> np.ndarray:
+        """An array (E, D, T+1, width, N) that JAX can read in place: it is aligned."""
         episodes, domains, samples = self._shape
-        return np.empty((episodes, domains, self._steps + 1, width, samples), np.float32)
+        shape = (episodes, domains, self._steps + 1, width, samples)
+        size = 4 * math.prod(shape)
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % _ALIGNMENT
+        return memory[start : start + size].view(np.float32).reshape(shape)
