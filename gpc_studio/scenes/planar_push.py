@@ -82,6 +82,35 @@ class _Motion(NamedTuple):
         )
 
 
+class _System(NamedTuple):
+    """Three linear equations for a `_Motion`: a symmetric positive matrix and the right side."""
+
+    xx: Array
+    xy: Array
+    yy: Array
+    xw: Array
+    yw: Array
+    ww: Array
+    x: Array
+    y: Array
+    w: Array
+
+    def solve(self) -> tuple[_Motion, Array]:
+        """The solution multiplied by the determinant, and the determinant, which is positive.
+
+        Cramer's rule, so that nothing is divided: which rows push is a matter of signs.
+        """
+        xx, xy, yy, xw, yw, ww, x, y, w = self
+        mxx, mxy, mxw = yy * ww - yw * yw, xw * yw - xy * ww, xy * yw - yy * xw
+        myy, myw, mww = xx * ww - xw * xw, xy * xw - xx * yw, xx * yy - xy * xy
+        scaled = _Motion(
+            mxx * x + mxy * y + mxw * w,
+            mxy * x + myy * y + myw * w,
+            mxw * x + myw * y + mww * w,
+        )
+        return scaled, xx * mxx + xy * mxy + xw * mxw
+
+
 class PlanarPushDynamics:
     """One step of a pusher and a block; agrees with MuJoCo up to `NEWTON_STEPS` and rounding."""
 
@@ -232,10 +261,14 @@ def _solve_contacts(
     import jax
 
     def improve(_: int, rows: Array) -> Array:
-        return _pushing(contacts, *_solve(contacts, rows, free, mass, inertia))
+        return _pushing(contacts, *_system(contacts, rows, free, mass, inertia).solve())
 
     rows = jax.lax.fori_loop(0, NEWTON_STEPS - 1, improve, _pushing(contacts, free, 1.0))
-    scaled, scale = _solve(contacts, rows, free, mass, inertia)
+    system = _system(contacts, rows, free, mass, inertia)
+    system = _System(
+        *(row for part in range(0, 9, 3) for row in materialised(system[part : part + 3]))
+    )
+    scaled, scale = system.solve()
     x, y, yaw, scale = materialised([*scaled, scale])
     inverse = 1.0 / scale
     return _Motion(x * inverse, y * inverse, yaw * inverse)
@@ -258,13 +291,10 @@ def _pushing(contacts: Sequence[_Contact], scaled: _Motion, scale: Array | float
     return bits
 
 
-def _solve(
+def _system(
     contacts: Sequence[_Contact], rows: Array, free: _Motion, mass: Array, inertia: Array
-) -> tuple[_Motion, Array]:
-    """The relative acceleration if just these rows push, without looking at their signs.
-
-    It comes multiplied by the second result, the determinant of the system, which is positive.
-    """
+) -> _System:
+    """Whose solution is the relative acceleration if just these rows push, whatever their signs."""
     import jax.numpy as jnp
 
     hxx, hyy, hww = mass, mass, inertia
@@ -294,12 +324,4 @@ def _solve(
             hww + nnw * rn + ttw * rt,
         )
         gx, gy, gw = gx + fn * nx - ft * ny, gy + fn * ny + ft * nx, gw + fn * rn + ft * rt
-    # Cramer's rule: nothing is divided, so that the sets of rows need no division at all.
-    mxx, mxy, mxw = hyy * hww - hyw * hyw, hxw * hyw - hxy * hww, hxy * hyw - hyy * hxw
-    myy, myw, mww = hxx * hww - hxw * hxw, hxy * hxw - hxx * hyw, hxx * hyy - hxy * hxy
-    scaled = _Motion(
-        mxx * gx + mxy * gy + mxw * gw,
-        mxy * gx + myy * gy + myw * gw,
-        mxw * gx + myw * gy + mww * gw,
-    )
-    return scaled, hxx * mxx + hxy * mxy + hxw * mxw
+    return _System(hxx, hxy, hyy, hxw, hyw, hww, gx, gy, gw)
