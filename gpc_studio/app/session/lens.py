@@ -123,9 +123,7 @@ class Lens:
         assert origin.plan is not None and origin.plan.latents is not None
         job = origin.job
         noise = np.asarray(origin.plan.latents, np.float32)[part.rows]
-        # A second round of the same step finds the observation of the first.
-        rounds = getattr(job.options, "iterations", 1)
-        last = None if rounds > 1 else np.asarray(origin.before.observation, np.float32)[0]
+        last = np.asarray(origin.before.observation, np.float32)[0]
         points = self._flow(part.proposal.parameters, _single(job.state), last, noise)
         return np.asarray(points)[:, part.kept]
 
@@ -193,15 +191,13 @@ class Lens:
         return self._proposal.to_policy(state, knots)
 
     def _trace_flow(
-        self, parameters: Any, state: State, last: Array | None, noise: Array, steps: int
+        self, parameters: Any, state: State, last: Array, noise: Array, steps: int
     ) -> Array:
         policy = parameters["policy"]
         shape = (policy.architecture.knots, policy.architecture.controls)
-        observation = self._task.observe(state)
         points = policies.flow(
-            policy, noise.reshape(-1, *shape), observation,
-            observation if last is None else last, steps,
-        )  # fmt: skip
+            policy, noise.reshape(-1, *shape), self._task.observe(state), last, steps
+        )
         return points.reshape(*points.shape[:2], -1)
 
     def _trace_drive(self, parameters: Any, state: State, points: Array) -> tuple[Array, Array]:

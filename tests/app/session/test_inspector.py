@@ -17,8 +17,8 @@ from gpc_studio.scenes import load_task
 from tests.untrained import plans_in_a_row, save_untrained
 
 CASES = {
-    "push_t": ("gpc_cem", {"history": True}),
-    "pendulum": ("gpc_mppi", {"network": "cnn"}),
+    "push_t": ("gpc_cem", {"history": True}, {}),
+    "pendulum": ("gpc_mppi", {"network": "cnn", "history": True}, {"iterations": 2}),
 }
 
 
@@ -33,9 +33,9 @@ def home(tmp_path_factory):
 def origins(request, home):
     """Two plans in a row of a planner with a random policy."""
     task = load_task(request.param)
-    controller, architecture = CASES[request.param]
+    controller, architecture, more = CASES[request.param]
     save_untrained(task, request.param, **architecture)
-    changes = {"samples": 12, "flow_steps": 4, "warm_start": 0.3, "horizon": 0.5}
+    changes = {"samples": 12, "flow_steps": 4, "warm_start": 0.3, "horizon": 0.5, **more}
     options = updated(default_options(task, controller), changes)
     planner = make_planner(task, controller, options)
     yield plans_in_a_row(planner, options, 2)
