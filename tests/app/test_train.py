@@ -171,6 +171,16 @@ def test_a_stopped_collection_goes_on_to_the_same_bits(home, monkeypatch, capsys
         assert text in shown
 
 
+def test_a_collection_begins_anew(home):
+    folder = home / "data"
+    few = ["collect", "pendulum", *COLLECT, "--episodes", "1", "--data", str(folder)]
+    assert cli.run([*few, "--fresh"]) == 0  # though there is nothing to drop yet
+    assert cli.run([*few, "--seed", "1"]) == 2
+    assert cli.run([*few, "--seed", "1", "--fresh"]) == 0
+    assert Dataset(folder).settings["seed"] == 1
+    assert len(Dataset(folder).episodes()) == 1
+
+
 def test_a_training_is_not_mixed_with_another(home, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         stop_after(patch, 2)

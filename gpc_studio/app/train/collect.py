@@ -87,8 +87,8 @@ def collect(
     from gpc_studio.app.train.gathering import gather
     from gpc_studio.models.training.dataset import Dataset
 
-    if fresh and folder.exists():
-        Dataset(folder).clear()
+    if fresh:
+        Dataset.clear(folder)
     dataset = Dataset.begin(folder, dataset_settings(wanted))
 
     def tick(fraction: float, ended: int, won: int) -> None:

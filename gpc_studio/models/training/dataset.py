@@ -22,6 +22,7 @@ FORMAT = 1
 SHARD_EPISODES = 64
 
 _MANIFEST = "dataset.json"
+_SHARDS = "shard_*.safetensors"
 
 
 class DatasetError(ValueError):
@@ -115,17 +116,20 @@ class Dataset:
             )
         return found
 
-    def episodes(self) -> list[EpisodeRecord]:
-        """Records of all episodes that are there, by index."""
-        return [record for path in self._shards() for record in _read_records(path)]
+    def episodes(self, most: int | None = None) -> list[EpisodeRecord]:
+        """Records of the episodes that are there, by index: all, or those below `most`."""
+        records = [record for path in self._shards() for record in _read_records(path)]
+        return [record for record in records if most is None or record.index < most]
 
-    def sequences(self) -> Sequences:
-        """All sequences, by episode and time.
+    def sequences(self, most: int | None = None) -> Sequences:
+        """Sequences by episode and time: of all episodes, or of those below `most`.
 
         Raises:
             DatasetError: There is none, or a shard is damaged.
         """
         parts = [_read(path)[0] for path in self._shards()]
+        if most is not None:
+            parts = [_select(part, part.episode < most) for part in parts]
         parts = [part for part in parts if len(part.episode)]
         if not parts:
             raise DatasetError(
@@ -154,18 +158,23 @@ class Dataset:
         ordered = [rows[index] for index in sorted(rows)]
         _write(path, ordered, [records[index] for index in sorted(records)])
 
-    def clear(self) -> None:
-        """Deletes the dataset's files; others in the folder stay."""
-        for path in self._shards():
-            path.unlink()
-        (self.folder / _MANIFEST).unlink()
+    @staticmethod
+    def clear(folder: Path) -> None:
+        """Deletes the files of a dataset, sound or not; others in the folder stay.
+
+        Without a manifest there is no dataset, and nothing is deleted.
+        """
+        if (folder / _MANIFEST).exists():
+            for path in folder.glob(_SHARDS):
+                path.unlink()
+            (folder / _MANIFEST).unlink()
 
     def size(self) -> int:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in self._shards())
 
     def _shards(self) -> list[Path]:
-        return sorted(self.folder.glob("shard_*.safetensors"))
+        return sorted(self.folder.glob(_SHARDS))
 
 
 def _write(path: Path, rows: Sequence[Sequences], records: Iterable[EpisodeRecord]) -> None:

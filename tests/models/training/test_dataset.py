@@ -124,8 +124,26 @@ def test_clear_leaves_other_files(tmp_path):
     dataset = Dataset.begin(tmp_path, SETTINGS)
     dataset.add({0: episode(0)})
     (tmp_path / "notes.txt").write_text("mine")
-    dataset.clear()
+    (tmp_path / "dataset.json").write_text("{")  # also one that cannot be read any more
+    Dataset.clear(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_clear_takes_no_files_of_others(tmp_path):
+    (tmp_path / "shard_00000.safetensors").write_bytes(b"mine")
+    Dataset.clear(tmp_path)
+    Dataset.clear(tmp_path / "nowhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["shard_00000.safetensors"]
+
+
+def test_the_first_episodes_alone(tmp_path):
+    dataset = Dataset.begin(tmp_path, SETTINGS)
+    dataset.add({i: episode(i, success=i != 0) for i in range(4)})
+    assert [r.index for r in dataset.episodes(3)] == [0, 1, 2]
+    assert set(dataset.sequences(3).episode.tolist()) == {1, 2}
+    assert set(dataset.sequences().episode.tolist()) == {1, 2, 3}
+    with pytest.raises(DatasetError, match="no successful episode"):
+        dataset.sequences(1)
 
 
 def test_the_first_difference_is_named():
