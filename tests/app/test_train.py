@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from gpc_studio.app.errors import UsageError
 from gpc_studio.app.train import command, curves, stopping
 from gpc_studio.app.train.show import histogram
 from gpc_studio.app.train.stopping import Stopped, Stopping
+from gpc_studio.app.train.telling import Teller
 from gpc_studio.app.train.worker import TrainWorker
 from gpc_studio.models.checkpoint import load
 from gpc_studio.models.library import available
@@ -191,6 +193,80 @@ def test_a_training_is_not_mixed_with_another(home, monkeypatch, capsys):
     assert "options.noise: 0.1, now 0.3" in told
     assert "--name" in told and "--fresh" in told
     assert cli.run([*GPC, "--noise", "0.3", "--fresh"]) == 0
+
+
+def test_fresh_is_not_repeated_to_go_on(home, monkeypatch, capsys):
+    for arguments in (GPC, ["collect", "pendulum", *COLLECT]):
+        with monkeypatch.context() as patch:
+            stop_after(patch, 2)
+            assert cli.run([*arguments, "--fresh"]) == 130
+        told = capsys.readouterr().err
+        assert f"`gpc-studio {' '.join(arguments)}` goes on" in told
+
+
+def test_other_data_are_collected_when_a_training_begins_anew(home, capsys):
+    data = home / "checkpoints" / "pendulum_offline" / "data"
+    assert cli.run(OFFLINE) == 0
+    shard = data / "shard_00000.safetensors"
+    collected = shard.stat().st_mtime_ns
+    capsys.readouterr()
+    # Told before anything is collected.
+    assert cli.run([*OFFLINE, "--episodes", "6"]) == 2
+    assert "episodes: 5, now 6" in capsys.readouterr().err
+    assert len(Dataset(data).episodes()) == 5
+    assert cli.run([*OFFLINE, "--episodes", "4", "--fresh"]) == 0  # the same data, less of them
+    assert shard.stat().st_mtime_ns == collected
+    policy = data.parent.with_suffix(".safetensors")
+    assert "successful episodes of 4," in load(policy).provenance.data
+    assert cli.run([*OFFLINE, "--seed", "1"]) == 2
+    assert cli.run([*OFFLINE, "--seed", "1", "--fresh"]) == 0
+    assert Dataset(data).settings["seed"] == 1
+
+
+def test_a_checkpoint_from_elsewhere_is_not_replaced(home, capsys):
+    path = home / "checkpoints" / "pendulum_gpc.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a friend's")
+    assert cli.run(GPC) == 2
+    told = capsys.readouterr().err
+    assert "is there already" in told and "--name" in told and "--fresh" in told
+    assert path.read_bytes() == b"a friend's"
+
+
+def test_a_full_disk_is_told_in_a_line(home, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+    monkeypatch.setattr("gpc_studio.models.training.saved.write_atomically", full)
+    monkeypatch.setattr("gpc_studio.models.training.dataset.write_atomically", full)
+    for arguments in (GPC, ["collect", "pendulum", *COLLECT]):
+        assert cli.run(arguments) == 2
+        assert "somewhere: No space left on device; the same command" in capsys.readouterr().err
+
+
+def test_data_of_another_shape_are_refused(home, capsys):
+    from gpc_studio.models.training.dataset import EpisodeRecord, Sequences
+
+    folder = home / "data"
+    dataset = Dataset.begin(folder, {"task": "pendulum", "planning": {}})
+    rows = [np.zeros((2, *shape)) for shape in ((3, 1), (3, 1), (5,), (5,))]
+    dataset.add({0: (EpisodeRecord(0, 0, True, 2, 2), Sequences(*rows, np.zeros(2, np.int64)))})
+    assert cli.run(["train", "pendulum", "--method", "offline", "--data", str(folder)]) == 2
+    assert "observations, as pendulum has now, got 5: collect it" in capsys.readouterr().err
+
+
+def test_a_listener_that_is_gone_does_not_end_a_training(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe, Teller(json_lines=True) as teller:
+        monkeypatch.setattr("sys.stdout", pipe)
+        teller.progress("fit", 0.5, "half")
+        teller.end("stopped", "saved")
+        monkeypatch.undo()
+        with pytest.raises(BrokenPipeError):
+            pipe.flush()
+        with open(os.devnull, "w") as sink:
+            os.dup2(sink.fileno(), pipe.fileno())
 
 
 def test_data_of_another_task_are_refused(home, capsys):

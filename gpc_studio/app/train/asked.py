@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -137,6 +138,21 @@ def planner_of(task: Task, name: str) -> PlanningOptions:
             f"there are: {', '.join(known)}"
         )
     return default_options(task, name)
+
+
+def to_go_on(command: str, arguments: Sequence[str]) -> str:
+    """The command as typed but for flags that must not be repeated to go on, or that say nothing.
+
+    Typed again, `--fresh` would drop what was saved.
+    """
+    repeated = [word for word in arguments if word not in ("--fresh", "--json-progress")]
+    return shlex.join(["gpc-studio", command, *repeated])
+
+
+def unwritten(error: OSError, folder: Path) -> str:
+    """What to say when a file cannot be read or written, as on a full disk."""
+    reason = error.strerror or str(error)
+    return f"{error.filename or folder}: {reason}; the same command goes on from what is saved"
 
 
 def check_seed(seed: int) -> None:

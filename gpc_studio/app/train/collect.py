@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,8 @@ from gpc_studio.app.train.asked import (
     read_flags,
     shared_flags,
     taken,
+    to_go_on,
+    unwritten,
 )
 from gpc_studio.app.train.stopping import Stopped, Stopping, stopping_on_signals
 from gpc_studio.app.train.telling import Teller
@@ -66,11 +67,13 @@ def command(arguments: Sequence[str]) -> int:
         try:
             collect(wanted, folder, teller, stopping, fresh=flags["fresh"])
         except Stopped:
-            again = shlex.join(["gpc-studio", "collect", *arguments])
+            again = to_go_on("collect", arguments)
             teller.end("stopped", f"stopped: finished episodes are kept, `{again}` goes on")
             return 130
         except DatasetError as error:
             raise UsageError(str(error)) from None
+        except OSError as error:
+            raise UsageError(unwritten(error, folder)) from None
         teller.end("done", f"collected in {folder}", data=str(folder))
     return 0 if flags["json_progress"] else _show(folder)
 

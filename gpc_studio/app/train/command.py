@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,8 @@ from gpc_studio.app.train.asked import (
     read_flags,
     shared_flags,
     taken,
+    to_go_on,
+    unwritten,
 )
 from gpc_studio.app.train.collect import first_word
 from gpc_studio.app.train.stopping import Stopped, Stopping, stopping_on_signals
@@ -51,7 +52,7 @@ class Asked:
         flags: All flags by name.
         options: Options of the method.
         weights: Weight of every cost term.
-        typed: The command.
+        typed: The command that goes on with it, which is also the one that makes it again.
     """
 
     task: Task
@@ -123,10 +124,15 @@ def command(arguments: Sequence[str]) -> int:
             if json_lines:
                 teller.end("failed", str(error))
             raise UsageError(str(error)) from None
-        except (UsageError, OSError) as error:
+        except UsageError as error:
             if json_lines:
                 teller.end("failed", str(error))
             raise
+        except OSError as error:
+            told = unwritten(error, folder.path)
+            if json_lines:
+                teller.end("failed", told)
+            raise UsageError(told) from None
         teller.end("done", told, checkpoint=asked.name, path=str(path))
     return 0
 
@@ -182,7 +188,7 @@ def read(arguments: Sequence[str]) -> Asked:
         flags=flags,
         options=taken(options, flags),
         weights=cost_weights(task, flags["weight"]),
-        typed=shlex.join(["gpc-studio", "train", *arguments]),
+        typed=to_go_on("train", arguments),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from gpc_studio.app.errors import UsageError
 from gpc_studio.app.evaluate.results import versions
 from gpc_studio.app.train import curves
 from gpc_studio.app.train.collect import collect, dataset_settings, gathering
@@ -17,8 +18,11 @@ from gpc_studio.models.checkpoint import Checkpoint, PlanFacts, Provenance, save
 from gpc_studio.models.training import saved
 
 if TYPE_CHECKING:
+    from gpc_studio.app.train.command import Asked
+    from gpc_studio.app.train.gathering import Gathering
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.models.policy import Policy
+    from gpc_studio.models.training.dataset import Dataset, Sequences
     from gpc_studio.models.training.gpc import GpcState, GpcTraining
     from gpc_studio.models.training.offline import OfflineTraining
 
@@ -38,10 +42,16 @@ def train(running: Running, path: Path) -> str:
 
     Raises:
         Stopped: It was asked to stop; the state is saved.
-        UsageError: The folder holds a training with other settings.
+        UsageError: The folder holds a training with other settings, or the checkpoint comes from
+            somewhere else.
         DatasetError: The dataset cannot be used.
         FloatingPointError: The loss is no longer finite.
     """
+    if path.exists() and not running.folder.begun and not running.asked.flags["fresh"]:
+        raise UsageError(
+            f"{path} is there already, and nothing beside it says how it was trained; "
+            "give another --name, or --fresh to replace it"
+        )
     return {"gpc": _train_gpc, "offline": _train_offline}[running.asked.method](running, path)
 
 
@@ -115,19 +125,25 @@ def _train_offline(running: Running, path: Path) -> str:
     from gpc_studio.models.training.dataset import Dataset
 
     asked, folder = running.asked, running.folder
-    data_folder = asked.flags["data"] or folder.data
-    if asked.flags["data"] is None:
-        dataset, source = _collected(running, data_folder)
+    wanted, data_folder = None, asked.flags["data"]
+    if data_folder is None:
+        wanted, data_folder = _own_gathering(asked), folder.data
+        source, count = dataset_settings(wanted), wanted.episodes
     else:
-        dataset = Dataset(data_folder)
-        source = dict(dataset.settings)
-    _check_dataset(running, dataset)
-    planning = dataset.settings["planning"]
-    sequences = dataset.sequences()
-    episodes = dataset.episodes()
-    settings = run_settings(asked, {"data": source, "episodes": len(episodes)})
+        given = Dataset(data_folder)
+        _check_task(running, given)
+        source, count = dict(given.settings), len(given.episodes())
+    settings = run_settings(asked, {"data": source, "episodes": count})
     if folder.begin(settings, fresh=asked.flags["fresh"]) and path.exists():
         return _already(path)
+    if wanted is not None:
+        fresh = asked.flags["fresh"] and not Dataset.fits(data_folder, source)
+        collect(wanted, data_folder, running.teller, running.stopping, fresh=fresh)
+    dataset = Dataset(data_folder)
+    planning = dataset.settings["planning"]
+    most = None if wanted is None else wanted.episodes  # an earlier command may have made more
+    episodes, sequences = dataset.episodes(most), dataset.sequences(most)
+    _check_sizes(running, dataset, sequences)
 
     from gpc_studio.models.training.offline import OfflineTraining
 
@@ -143,20 +159,16 @@ def _train_offline(running: Running, path: Path) -> str:
     return _finished(running, path, settings, seconds)
 
 
-def _collected(running: Running, data_folder: Path) -> tuple[Any, dict[str, Any]]:
-    """The training's own dataset, complete."""
+def _own_gathering(asked: Asked) -> Gathering:
+    """What a training collects for itself."""
     from gpc_studio.app.train.asked import taken
-    from gpc_studio.models.training.dataset import Dataset
     from gpc_studio.models.training.options import CollectOptions, training_defaults
 
-    asked = running.asked
     options = taken(training_defaults(asked.task, "collect", CollectOptions()), asked.flags)
-    wanted = gathering(asked.named, asked.task, options, asked.flags)
-    collect(wanted, data_folder, running.teller, running.stopping, fresh=False)
-    return Dataset(data_folder), {**dataset_settings(wanted), "episodes": wanted.episodes}
+    return gathering(asked.named, asked.task, options, asked.flags)
 
 
-def _check_dataset(running: Running, dataset: Any) -> None:
+def _check_task(running: Running, dataset: Dataset) -> None:
     from gpc_studio.models.training.dataset import DatasetError
 
     task = running.asked.task
@@ -165,6 +177,24 @@ def _check_dataset(running: Running, dataset: Any) -> None:
             f"{dataset.folder}: expected data of {task.name}, got those of "
             f"{dataset.settings.get('task')!r:.60}"
         )
+
+
+def _check_sizes(running: Running, dataset: Dataset, sequences: Sequences) -> None:
+    """A task may have changed since: what is learned from other sizes could never be used."""
+    from gpc_studio.controllers.costs import example_state
+    from gpc_studio.models.training.dataset import DatasetError
+
+    task = running.asked.task
+    nobs = jax.eval_shape(task.observe, example_state(task)).shape[0]
+    for what, got, expected in (
+        ("observations", sequences.observation.shape[1], nobs),
+        ("controls", sequences.knots.shape[2], task.nu),
+    ):
+        if got != expected:
+            raise DatasetError(
+                f"{dataset.folder}: expected {expected} {what}, as {task.name} has now, got {got}: "
+                "collect it again"
+            )
 
 
 def _offline_fit(running: Running, training: OfflineTraining) -> tuple[Policy, float]:

@@ -47,6 +47,11 @@ class RunFolder:
         """File of the policy after a round, counted from 1."""
         return self.path / f"round_{number:03d}.safetensors"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a training in the folder, finished or not."""
+        return (self.path / _SETTINGS).exists()
+
     def begin(self, settings: Mapping[str, Any], *, fresh: bool) -> bool:
         """Makes the folder, or goes on with it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -122,8 +123,10 @@ class Teller:
     def _tell(self, more: Mapping[str, Any] | None = None) -> None:
         self._told = time.monotonic()
         if self._json:
-            print(json.dumps({"time": round(time.time(), 2), **self._latest, **(more or {})}))
-            sys.stdout.flush()
+            # Whoever listened may be gone: that must not keep the training from saving.
+            with contextlib.suppress(BrokenPipeError):
+                print(json.dumps({"time": round(time.time(), 2), **self._latest, **(more or {})}))
+                sys.stdout.flush()
 
 
 def _new_bars() -> Progress:

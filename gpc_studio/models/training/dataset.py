@@ -116,6 +116,14 @@ class Dataset:
             )
         return found
 
+    @classmethod
+    def fits(cls, folder: Path, settings: Mapping[str, Any]) -> bool:
+        """Whether a folder holds a dataset that was made in this way."""
+        try:
+            return not difference(cls(folder).settings, json.loads(json.dumps(settings)))
+        except DatasetError:
+            return False
+
     def episodes(self, most: int | None = None) -> list[EpisodeRecord]:
         """Records of the episodes that are there, by index: all, or those below `most`."""
         records = [record for path in self._shards() for record in _read_records(path)]
