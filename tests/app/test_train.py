@@ -400,6 +400,20 @@ def test_a_worker_that_fails_says_why():
     assert not worker.running
 
 
+def test_a_worker_that_is_stopped_before_it_began_has_not_failed():
+    worker = TrainWorker(LONG)
+    worker.start()
+    worker.stop()
+    assert worker.poll()["state"] == "stopped"
+
+
+def test_a_worker_says_what_is_in_the_frame_around_a_complaint():
+    worker = TrainWorker(["train", "pendulum", "--no-such-flag"])
+    worker.start()
+    message = wait_for(worker, ("failed",))["message"]
+    assert "gpc-studio train --help" in message
+
+
 def test_a_worker_that_is_killed_has_failed():
     worker = TrainWorker(LONG)
     worker.start()

@@ -43,6 +43,7 @@ class TrainWorker:
         self._curve: deque[dict[str, Any]] = deque(maxlen=_CURVE)
         self._errors: deque[str] = deque(maxlen=_MESSAGES)
         self._readers: list[threading.Thread] = []
+        self._asked_to_stop = False
 
     def start(self) -> None:
         """Starts the process.
@@ -85,12 +86,7 @@ class TrainWorker:
         with self._lock:
             latest = dict(self._latest)
             if ended and latest["state"] in ("starting", "running"):
-                code = self._process.returncode if self._process else 0
-                last = next((line for line in reversed(self._errors) if line.strip()), "")
-                latest |= {
-                    "state": "failed",
-                    "message": last or f"the training ended with exit code {code}",
-                }
+                latest |= self._last_word()
             return latest
 
     def curve(self) -> list[Mapping[str, Any]]:
@@ -107,6 +103,7 @@ class TrainWorker:
         process = self._process
         if process is None:
             return
+        self._asked_to_stop |= process.poll() is None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if process.poll() is not None:
                 break
@@ -117,6 +114,17 @@ class TrainWorker:
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()
+
+    def _last_word(self) -> dict[str, Any]:
+        """What is to be said of a process that ended without a word."""
+        assert self._process is not None
+        if self._asked_to_stop:
+            return {"state": "stopped", "message": "stopped; what was saved before is kept"}
+        # Not the frame that a parser of flags draws around its complaint.
+        said = (line for line in reversed(self._errors) if any(map(str.isalnum, line)))
+        code = self._process.returncode
+        told = next(said, f"the training ended with exit code {code}")
+        return {"state": "failed", "message": told}
 
     def wait(self, timeout: float) -> bool:
         """Waits for the end of the process; whether it came."""

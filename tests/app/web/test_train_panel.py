@@ -112,6 +112,14 @@ def test_a_task_of_nowhere_cannot_be_trained_for(panel, monkeypatch):
     assert not FakeWorker.made
 
 
+@pytest.mark.parametrize("name", ["--fresh", "-h", "../evil", "a b", "x" * 65])
+def test_names_that_no_checkpoint_may_have_start_nothing(panel, name):
+    panel._name.value = name
+    with pytest.raises(ValueError, match="expected a name"):
+        panel.start()
+    assert not FakeWorker.made
+
+
 def test_names_are_free_until_somebody_types_one(panel):
     assert panel._name.value == "pendulum_gpc_quick"
     path_for("pendulum_gpc_quick").parent.mkdir(parents=True)

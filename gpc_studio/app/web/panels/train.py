@@ -172,9 +172,11 @@ class TrainPanel:
         """Starts a training with what is chosen.
 
         Raises:
-            ValueError: One is under way already, or the task is in no file.
+            ValueError: One is under way already, the name is none that a checkpoint may have, or
+                the task is in no file.
         """
         from gpc_studio.app.train.command import default_name
+        from gpc_studio.models.library import path_for
 
         with self._lock:
             if self.running:
@@ -182,6 +184,7 @@ class TrainPanel:
             snapshot = self._session.snapshot
             task, method, size = snapshot.task, self._chosen["method"], self._chosen["size"]
             name = self._name.value.strip() or default_name(task, method)
+            path_for(name)  # refuses what would be something else on a command line, too
             arguments = [
                 "train", _told_as(task), "--method", method, "--name", name,
                 *self._sizes[size](task, method), *_moved_weights(snapshot),
