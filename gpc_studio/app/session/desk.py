@@ -154,9 +154,15 @@ class Desk:
         with self._lock:
             request = self.request
             options = updated(request.options, changes)
-            if options == request.options and not self._has_failed():
+            again = bool(changes.keys() & request.overrides.keys())
+            if options == request.options and not again and not self._has_failed():
                 return
-            if request.task is not None:
+            if request.task is None:
+                # Names are checked when the task is there, against those that were accepted.
+                known = describe(type(options))
+                named = {k: v for k, v in changes.items() if not known[k].dynamic}
+                options = updated(request.options, named)
+            else:
                 check_dynamic(request.task, request.options, changes)
                 changes = with_policys_plans(request.task, request.options, changes)
                 options = updated(request.options, changes)

@@ -10,6 +10,7 @@ from policies import add_policy, use_library
 from world import session_threads, until
 
 from gpc_studio.app.session import Session, SessionError
+from gpc_studio.app.session.desk import Desk, SessionOptions
 from gpc_studio.options import OptionError
 from gpc_studio.scenes import load_task
 
@@ -201,6 +202,26 @@ def test_commands_take_names_only_and_the_constructor_a_file(task, new_session, 
         assert errors(session) == []
     with pytest.raises(SessionError, match=r"cannot be read|No such file|does not exist"):
         new_session(options={"checkpoint": str(path)}).wait_ready()
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_names_asked_for_while_a_task_is_loaded_are_checked_then(task, reload):
+    path = add_policy(task, "pendulum")
+    add_policy(task, "short", 1, horizon=0.5)
+    desk = Desk(
+        source="pendulum", task=task, controller="gpc", options={}, weights={},
+        session=SessionOptions(),
+    )  # fmt: skip
+    desk.want_task("pendulum", reload=reload)
+    desk.want_options({"checkpoint": str(path)})
+    with pytest.raises(OptionError, match="checkpoint: expected one of"):
+        desk.loaded(desk.request.number, task)
+    desk.want_options({"checkpoint": "pendulum"})
+    assert desk.loaded(desk.request.number, task).options.checkpoint == "pendulum"
+    desk.want_task("pendulum", reload=reload)
+    desk.want_options({"checkpoint": "short", "flow_steps": 3})
+    options = desk.loaded(desk.request.number, task).options
+    assert (options.checkpoint, options.horizon, options.flow_steps) == ("short", 0.5, 3)
 
 
 def test_a_new_policy_is_offered_soon(task, new_session):
