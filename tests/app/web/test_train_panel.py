@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from gpc_studio.app.web.panels.train import SIZES, TrainPanel
 from gpc_studio.app.web.server import WebServer
 from gpc_studio.models.library import path_for
 from gpc_studio.scenes import load_task
+from gpc_studio.scenes.pendulum.task import Pendulum
 
 
 class FakeWorker:
@@ -110,6 +112,16 @@ def test_a_task_of_nowhere_cannot_be_trained_for(panel, monkeypatch):
     with pytest.raises(ValueError, match="in no file"):
         panel.start()
     assert not FakeWorker.made
+
+
+def test_a_task_that_kept_the_name_of_a_built_in_is_trained_for_by_its_file(panel):
+    class Heavier(Pendulum):
+        """As someone would write it who forgets to rename it."""
+
+    task = Heavier()
+    panel._session.change(task=task, weights=task.default_weights())
+    panel.start()
+    assert FakeWorker.made[-1].arguments[:2] == ["train", str(Path(__file__).resolve())]
 
 
 @pytest.mark.parametrize("name", ["--fresh", "-h", "../evil", "a b", "x" * 65])

@@ -22,7 +22,7 @@ from gpc_studio.app.web.controls import Control, add_control, on_click
 from gpc_studio.app.web.overlays.colours import BEST, Rgb, source_colour
 from gpc_studio.controllers.plan import Source
 from gpc_studio.options import Option
-from gpc_studio.scenes import task_names
+from gpc_studio.scenes.registry import task_class, task_names
 from gpc_studio.scenes.task import Task
 
 if TYPE_CHECKING:
@@ -367,7 +367,8 @@ def _told_as(task: Task) -> str:
     Raises:
         ValueError: It has no file.
     """
-    if task.name in task_names():
+    # One's own may have kept the name of a built-in that it was made from.
+    if task.name in task_names() and type(task) is task_class(task.name):
         return task.name
     path = task.source_path
     if path is None:
