@@ -288,6 +288,7 @@ def test_a_wrong_description_is_refused(path, change, match):
          r"shape \(3,\), got float32 of shape \(3, 1\)"),
         (lambda t: t["normaliser.std"].__setitem__(0, 0.0), "std: expected positive"),
         (lambda t: t["normaliser.change"].__setitem__(1, -1.0), "change: expected positive"),
+        (lambda t: t["normaliser.std"].__setitem__(0, 1e-42), "std: expected positive"),
         (lambda t: t["weights.output.bias"].__setitem__(0, np.nan), "expected numbers within"),
         (lambda t: t["weights.output.bias"].__setitem__(0, -np.inf), "expected numbers within"),
     ],
