@@ -2,7 +2,7 @@
 
 command.py      the command: what is asked for, and what of it is missing
 starts.py       seeds and start states of episodes
-plant.py        plain MuJoCo for several episodes at once
+course.py       episodes of a fixed length, and what is measured at their steps
 episodes.py     planning and advancing in lock-step, the success test
 runner.py       in one process or several
 results.py      the results file

@@ -20,6 +20,8 @@ from gpc_studio.app.errors import UsageError
 from gpc_studio.options import OptionError, describe, did_you_mean, updated
 
 if TYPE_CHECKING:
+    from gpc_studio.app.evaluate.course import Course
+    from gpc_studio.app.evaluate.episodes import EpisodeRun
     from gpc_studio.app.evaluate.results import ResultsFile
     from gpc_studio.app.evaluate.starts import EpisodeStart
     from gpc_studio.controllers.options import PlanningOptions
@@ -68,13 +70,22 @@ def command(arguments: Sequence[str]) -> int:
     return run_to_end(wanted, shlex.join(["gpc-studio", "evaluate", *arguments]))
 
 
-def run_to_end(wanted: EvaluateOptions, typed: str) -> int:
-    """Evaluates, prints the table or what went wrong, and returns the exit code."""
+def run_to_end(
+    wanted: EvaluateOptions, typed: str, course: Course | None = None, *, table: bool = True
+) -> int:
+    """Evaluates, prints the table or what went wrong, and returns the exit code.
+
+    Args:
+        wanted: What to evaluate.
+        typed: The command, to be kept with the results.
+        course: See `evaluate`.
+        table: Whether to print the table.
+    """
     from gpc_studio.app.evaluate.runner import WorkerError
 
     try:
         with _termination_interrupts():
-            content = evaluate(wanted, typed)
+            content = evaluate(wanted, typed, course)
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on", file=sys.stderr)
         return 130
@@ -82,20 +93,25 @@ def run_to_end(wanted: EvaluateOptions, typed: str) -> int:
         print(f"gpc-studio: {error}", file=sys.stderr)
         return 1
 
-    from rich.console import Console
+    if table:
+        from rich.console import Console
 
-    from gpc_studio.app.evaluate.report import results_table
+        from gpc_studio.app.evaluate.report import results_table
 
-    Console().print(results_table(content))
+        Console().print(results_table(content))
     return 0
 
 
-def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
+def evaluate(
+    wanted: EvaluateOptions, typed: str, course: Course | None = None
+) -> Mapping[str, Any]:
     """Runs what is missing in the results file.
 
     Args:
         wanted: What to evaluate.
         typed: The command, to be kept with the results.
+        course: How episodes go on where success does not end them, and what is measured; the
+            number of episodes is then that of its trials.
 
     Returns:
         The content of the results file.
@@ -118,8 +134,12 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
     options = controller_options(task, wanted.controllers, settings(wanted.set, "--set"))
     policies = {name: policy_digest(task, chosen) for name, chosen in options.items()}
     starts, shared = _starts(wanted, task)
+    if course is not None:
+        starts = course.starts(wanted.seed, len(starts))
+        shared |= {"course": course.settings()}
     path = wanted.out or Path("results") / f"evaluate_{task.name}_seed{wanted.seed}.json"
 
+    from gpc_studio.app.evaluate.episodes import EpisodeRun
     from gpc_studio.app.evaluate.results import ResultsFile, only_writer
 
     shared |= {"weights": weights, "batch": wanted.batch, "task_source": task_digest(task)}
@@ -131,7 +151,14 @@ def evaluate(wanted: EvaluateOptions, typed: str) -> Mapping[str, Any]:
         for name, chosen in options.items():
             done = results.begin(name, asdict(chosen) | policies[name])
             missing[name] = [start for start in starts if start.index not in done]
-        _run(wanted, results, options, weights, missing)
+        measure = course.measure if course is not None else None
+        runs = [
+            EpisodeRun(
+                wanted.task, name, chosen, weights, missing[name], wanted.batch, measure=measure
+            )
+            for name, chosen in options.items()
+        ]
+        _run(results, runs, wanted.jobs)
     return results.content
 
 
@@ -231,27 +258,19 @@ def _starts(wanted: EvaluateOptions, task: Task) -> tuple[list[EpisodeStart], di
     }
 
 
-def _run(
-    wanted: EvaluateOptions,
-    results: ResultsFile,
-    options: Mapping[str, PlanningOptions],
-    weights: Mapping[str, float],
-    missing: Mapping[str, Sequence[EpisodeStart]],
-) -> None:
+def _run(results: ResultsFile, runs: Sequence[EpisodeRun], jobs: int) -> None:
+    """Runs the episodes that are missing, and keeps each as it ends."""
     from rich.console import Console
 
     from gpc_studio.app.evaluate import runner
-    from gpc_studio.app.evaluate.episodes import EpisodeRun
     from gpc_studio.app.evaluate.report import ProgressBars
 
-    runs = []
     with ProgressBars(Console(stderr=True)) as bars:
-        for name, chosen in options.items():
-            row, starts = results.row(name), missing[name]
-            bars.add(row, len(row["episodes"]) + len(starts))
-            runs.append(EpisodeRun(wanted.task, name, chosen, weights, starts, wanted.batch))
+        for run in runs:
+            row = results.row(run.controller)
+            bars.add(row, len(row["episodes"]) + len(run.episodes))
         results.save()
-        for event in runner.run(runs, wanted.jobs):
+        for event in runner.run(runs, jobs):
             if isinstance(event, runner.Finished):
                 results.add(event.controller, event.engine, event.result)
                 results.save()

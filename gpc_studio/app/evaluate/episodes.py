@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gpc_studio.app.evaluate.course import along
 from gpc_studio.app.evaluate.starts import EpisodeStart
 from gpc_studio.app.evaluate.statistics import median
 
 if TYPE_CHECKING:
+    from gpc_studio.app.evaluate.course import Measure
     from gpc_studio.controllers.options import PlanningOptions
     from gpc_studio.controllers.plan import Plan
     from gpc_studio.controllers.stages import Memory
@@ -43,6 +45,7 @@ class EpisodeResult:
         cem_ratio: Share of the plans whose best sample came from the controller's own distribution,
             its mean included, rather than from the policy: the CEM sample ratio of Brudermueller
             et al., "Generative Models From and For Sampling-Based MPC", 2025, Table I.
+        measures: Figures of the run's measure.
     """
 
     index: int
@@ -54,6 +57,7 @@ class EpisodeResult:
     diverged: bool = False
     winners: Mapping[str, float] | None = None
     cem_ratio: float | None = None
+    measures: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class EpisodeRun:
         batch: Episodes planned for at once. Arrays always have this size, so that the same
             program is compiled and each episode always computes with the same bits.
         threads: Threads for rollouts; 0 takes one a core.
+        measure: What is measured at every step.
     """
 
     task: str
@@ -78,6 +83,7 @@ class EpisodeRun:
     episodes: Sequence[EpisodeStart]
     batch: int
     threads: int = 0
+    measure: Measure | None = None
 
 
 class Planned(NamedTuple):
@@ -118,13 +124,21 @@ class _Slot:
     episode: EpisodeStart | None = None
     step: int = 0
     held_since: int | None = None
+    succeeded_at: int | None = None
     plan_ms: list[float] = field(default_factory=list)
     winners: list[int] = field(default_factory=list)
+    values: list[np.ndarray] = field(default_factory=list)
+    measured: np.ndarray | None = None  # values of the period under way
 
     def next_episode(self) -> EpisodeStart | None:
         self.episode = self.waiting.popleft() if self.waiting else None
-        self.step, self.held_since, self.plan_ms, self.winners = 0, None, [], []
+        self.step, self.held_since, self.succeeded_at = 0, None, None
+        self.plan_ms, self.winners, self.values = [], [], []
         return self.episode
+
+    @property
+    def ends_at_success(self) -> bool:
+        return self.episode is not None and self.episode.steps is None
 
 
 class LockStep:
@@ -155,6 +169,7 @@ class LockStep:
             self._task, run.controller, run.options, episodes=run.batch, threads=run.threads
         )
         self._cost = _running_cost(self._task, run.weights)
+        self._values = run.measure.values(self._task) if run.measure is not None else None
         dt = self._task.dt
         self._period = max(1, round(1.0 / (run.options.rate * dt)))
         self._length = round(self._task.episode_seconds / dt)
@@ -195,7 +210,7 @@ class LockStep:
             self._planner.close()
 
     def _underway(self) -> float:
-        return sum(slot.step for slot in self._slots if slot.episode) / self._length
+        return sum(slot.step / self._steps(slot) for slot in self._slots if slot.episode)
 
     def _place(self, place: int, slot: _Slot) -> None:
         episode = slot.next_episode()
@@ -243,8 +258,12 @@ class LockStep:
     def _finished(
         self, state: State, controls: np.ndarray, advance: Advance
     ) -> Iterator[tuple[int, EpisodeResult]]:
+        values = None
+        if self._values is not None:
+            values = self._values(along(state, advance), controls)
         for place, slot in enumerate(self._slots):
             if slot.episode is not None:
+                slot.measured = None if values is None else values[place]
                 result = self._follow(place, slot, state, controls[place], advance)
                 if result is not None:
                     yield place, result
@@ -255,46 +274,58 @@ class LockStep:
         """Applies the success test at every step of the period; the result if the episode ended."""
         from gpc_studio.scenes.plant import one_state
 
-        assert slot.episode is not None
         if slot.step == 0:
             start = one_state(state, place)
-            if self._holds(slot, start):
-                return self._result(slot, True, start, controls[0])
-        for k in range(min(self._period, self._length - slot.step)):
+            if self._succeeds(slot, start):
+                return self._result(slot, start, controls[0])
+        for k in range(min(self._period, self._steps(slot) - slot.step)):
             if k >= advance.diverged[place]:
-                return self._result(slot, False, None, controls[k])
+                slot.succeeded_at = None
+                return self._result(slot, None, controls[k])
             slot.step += 1
+            if slot.measured is not None:
+                slot.values.append(slot.measured[k])
             now = one_state(advance.states, place, k)
-            if self._holds(slot, now):
-                return self._result(slot, True, now, controls[k])
-            if slot.step == self._length:
-                return self._result(slot, False, now, controls[k])
+            if self._succeeds(slot, now) or slot.step == self._steps(slot):
+                return self._result(slot, now, controls[k])
         return None
 
-    def _holds(self, slot: _Slot, state: State) -> bool:
-        """Whether the success test has held long enough at this state."""
+    def _steps(self, slot: _Slot) -> int:
+        """Length of the episode at a place, in steps, if nothing ends it before."""
+        assert slot.episode is not None
+        return self._length if slot.episode.steps is None else slot.episode.steps
+
+    def _succeeds(self, slot: _Slot, state: State) -> bool:
+        """Whether the success test has held long enough at this state, and that is the end."""
         if not self._task.is_success(state):
             slot.held_since = None
             return False
         if slot.held_since is None:
             slot.held_since = slot.step
-        return slot.step - slot.held_since >= self._hold
+        if slot.succeeded_at is None and slot.step - slot.held_since >= self._hold:
+            slot.succeeded_at = slot.held_since
+        return slot.succeeded_at is not None and slot.ends_at_success
 
-    def _result(
-        self, slot: _Slot, success: bool, final: State | None, control: np.ndarray
-    ) -> EpisodeResult:
+    def _result(self, slot: _Slot, final: State | None, control: np.ndarray) -> EpisodeResult:
         assert slot.episode is not None
-        steps = slot.held_since if success and slot.held_since is not None else self._length
+        since = slot.succeeded_at
         return EpisodeResult(
             index=slot.episode.index,
             seed=slot.episode.seed,
-            success=success,
-            steps=steps,
+            success=since is not None,
+            steps=self._steps(slot) if since is None else since,
             final_cost=None if final is None else self._cost(final, control),
             plan_ms=median(slot.plan_ms) or 0.0,
             diverged=final is None,
+            measures=self._figures(slot.values),
             **self._shares(slot.winners),
         )
+
+    def _figures(self, values: Sequence[np.ndarray]) -> dict[str, Any] | None:
+        """What is kept of the measure of an episode that has at least one step."""
+        if self._run.measure is None or not values:
+            return None
+        return self._run.measure.figures(np.stack(values), self._task.dt)
 
     def _shares(self, winners: Sequence[int]) -> dict[str, Any]:
         """Which sources the best samples of an episode came from."""

@@ -99,6 +99,8 @@ class ResultsFile:
         }
         if result.winners is not None:
             episode |= {"winners": dict(result.winners), "cem_ratio": result.cem_ratio}
+        if result.measures is not None:
+            episode["measures"] = dict(result.measures)
         row["engine"] = engine
         self._fill(row, [*_held(row), episode])
 
@@ -189,7 +191,21 @@ def _figures(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "steps_sd": sd,
         "plan_ms_median": median([episode["plan_ms"] for episode in episodes]),
         **_sampling(episodes),
+        **_measures(episodes),
     }
+
+
+def _measures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of every number that was measured, over those that have it."""
+    found: dict[str, list[float]] = {}
+    for episode in episodes:
+        for name, value in episode.get("measures", {}).items():
+            if isinstance(value, (int, float)):
+                found.setdefault(name, []).append(value)
+    if not found:
+        return {}
+    spread = {name: mean_and_sd(values) for name, values in found.items()}
+    return {"measures": {name: {"mean": m, "sd": sd} for name, (m, sd) in spread.items()}}
 
 
 def _sampling(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -27,11 +27,14 @@ class EpisodeStart:
         index: Number of the episode in the evaluation.
         seed: Seed of its start state and of its planner.
         state: Start state, or None to draw it from the task.
+        steps: Steps to run whether there is success or not; None: until success, at most as long
+            as the task says.
     """
 
     index: int
     seed: int
     state: InitialState | None = None
+    steps: int | None = None
 
 
 def episode_seed(seed: int, index: int) -> int:
