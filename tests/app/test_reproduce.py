@@ -7,8 +7,10 @@ import pytest
 from gpc_studio.app.errors import UsageError
 from gpc_studio.app.evaluate.command import controller_options
 from gpc_studio.app.planners import controller_names
-from gpc_studio.app.reproduce.command import command, finish, results_path
-from gpc_studio.app.reproduce.table import Published, Row, Section, Table, choose_table, tables
+from gpc_studio.app.reproduce.command import command
+from gpc_studio.app.reproduce.rows import Published, Row, results_path
+from gpc_studio.app.reproduce.study import Context, choose_study, studies
+from gpc_studio.app.reproduce.table import Section, Table
 from gpc_studio.scenes import load_task, task_names
 
 SMALL = Table(
@@ -28,18 +30,27 @@ SMALL = Table(
 )
 
 
-@pytest.mark.parametrize("table", tables().values(), ids=list(tables()))
-def test_rows_can_be_evaluated(table):
-    rows = [row for section in table.sections for row in section.rows]
+@pytest.mark.parametrize("study", studies().values(), ids=list(studies()))
+def test_rows_can_be_evaluated(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    rows = study.rows(Context(tmp_path))
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         assert row.task in task_names() and row.controller in controller_names()
-        controller_options(load_task(row.task), row.controller, row.options)
+        task = load_task(row.task)
+        controller_options(task, row.controller, row.options)
+        assert set(row.weights) <= set(task.weights)
 
 
-def test_an_unknown_table_is_refused_by_name():
+def test_an_unknown_study_is_refused_by_name():
     with pytest.raises(UsageError, match="brudermueller-table-1"):
-        choose_table("brudermueller-table-2")
+        choose_study("brudermueller-table-2")
+
+
+def test_all_are_listed(capsys):
+    assert command([]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in studies())
 
 
 def test_a_part_that_no_row_has_is_refused():
@@ -49,7 +60,7 @@ def test_a_part_that_no_row_has_is_refused():
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr("gpc_studio.app.reproduce.command.choose_table", lambda name: SMALL)
+    monkeypatch.setattr("gpc_studio.app.reproduce.command.choose_study", lambda name: SMALL)
 
 
 def test_measures_goes_on_and_prints_both(small, tmp_path, capsys):
@@ -74,4 +85,31 @@ def test_measures_goes_on_and_prints_both(small, tmp_path, capsys):
 def test_a_file_that_is_none_is_told(small, tmp_path):
     (tmp_path / "ps.json").write_text("{}")
     with pytest.raises(UsageError, match=r"ps\.json: not a results file"):
-        finish(None, SMALL, tmp_path)
+        command(["small", "--show", "--out", str(tmp_path)])
+
+
+def test_a_policy_that_no_row_has_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="pendulum, cart_pole, double_cart_pole .did you mean"):
+        command(["kurtz-policies", "--checkpoint", "pendulums=x"])
+    with pytest.raises(UsageError, match="checkpoint x: unknown"):
+        command(["kurtz-policies", "--checkpoint", "pendulum=x"])
+
+
+@pytest.mark.parametrize(
+    ("study", "made"),
+    [
+        ("kurtz-cost-per-step", "train pendulum --method gpc --name pendulum_paper --set horizon"),
+        ("kurtz-figure-4", "train double_cart_pole"),
+        ("kurtz-policies", "train pendulum"),
+        ("brudermueller-figure-4", "train push_t --method gpc"),
+    ],
+)
+def test_a_missing_policy_is_told_with_the_command_that_makes_it(
+    study, made, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("gpc_studio.models.library.shipped_dir", lambda: tmp_path)
+    with pytest.raises(UsageError, match=f"gpc-studio {made}"):
+        command([study, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.text import Text
 
 from gpc_studio.app.evaluate.report import compact_table
-from gpc_studio.app.reproduce.table import Row, Table
+from gpc_studio.app.reproduce.rows import Measured, Row
+from gpc_studio.app.reproduce.study import Shown
 
-Measured = Mapping[str, Any]
-"""The row of a results file of `evaluate`; empty for one that is not measured yet."""
+if TYPE_CHECKING:
+    from gpc_studio.app.reproduce.study import Study
+    from gpc_studio.app.reproduce.table import Table
 
 COLUMNS = ("", "episodes", "success", "paper", "steps", "paper", "CEM ratio", "paper")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table: its columns, the first of them a title, and its cells."""
+
+    title: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
+def shown(study: Study, grids: Sequence[Grid], notes: Sequence[str]) -> Shown:
+    """Tables with notes below them, for the terminal and as Markdown."""
+    parts: list[Any] = []
+    lines = [f"**{study.title}**. {study.source}.", ""]
+    for grid in grids:
+        drawn = compact_table(grid.title)
+        for place, name in enumerate(grid.columns):
+            drawn.add_column(name, justify="right" if place else "left", no_wrap=True)
+        for cells in grid.cells:
+            drawn.add_row(*cells)
+        parts.append(drawn)
+        lines += [_line((grid.title, *grid.columns[1:]))]
+        lines += [_line(("---",) + ("--:",) * (len(grid.columns) - 1))]
+        lines += [*map(_line, grid.cells), ""]
+    told = [Text(note, "dim") for note in (study.source, *notes)]
+    markdown = "\n".join([*lines, *(f"- {note}" for note in notes), ""])
+    return Shown(Group(Text(study.title, "bold"), *parts, *told), markdown)
 
 
 def terminal_table(table: Table, measured: Mapping[str, Measured]) -> Group:
@@ -51,23 +82,25 @@ def row_cells(row: Row, measured: Measured) -> tuple[str, ...]:
     return (
         row.title,
         str(len(episodes)) if episodes else "-",
-        _success(measured.get("success_rate"), measured.get("wilson95")),
-        _success(paper.success, paper.interval),
-        _spread(measured.get("steps_mean"), measured.get("steps_sd"), 0),
-        _spread(paper.steps, paper.steps_sd, 0),
-        _spread(measured.get("cem_ratio_mean"), measured.get("cem_ratio_sd"), 2),
-        _spread(paper.cem_ratio, paper.cem_ratio_sd, 2),
+        success_text(measured.get("success_rate"), measured.get("wilson95")),
+        success_text(paper.success, paper.interval),
+        spread_text(measured.get("steps_mean"), measured.get("steps_sd"), 0),
+        spread_text(paper.steps, paper.steps_sd, 0),
+        spread_text(measured.get("cem_ratio_mean"), measured.get("cem_ratio_sd"), 2),
+        spread_text(paper.cem_ratio, paper.cem_ratio_sd, 2),
     )
 
 
-def _success(rate: float | None, interval: Any) -> str:
+def success_text(rate: float | None, interval: Any) -> str:
+    """A rate and its 95 % interval, or a dash."""
     if rate is None:
         return "-"
     low, high = interval
     return f"{rate:.3f} ({low:.3f}-{high:.3f})"
 
 
-def _spread(mean: float | None, sd: float | None, digits: int) -> str:
+def spread_text(mean: float | None, sd: float | None, digits: int) -> str:
+    """Mean and standard deviation, or a dash."""
     if mean is None:
         return "-"
     return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpc_studio.app.reproduce.table import Published, Row, Section, Table
+from gpc_studio.app.reproduce.rows import Published, Row
+from gpc_studio.app.reproduce.table import Section, Table
 
 _PAPER_CEM = {"execute": "mean", "centre": "elites"}
 

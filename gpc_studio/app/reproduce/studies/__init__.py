@@ -1,0 +1,1 @@
+"""One file for each study: every `Study` in a module here can be run by its name."""
