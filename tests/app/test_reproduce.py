@@ -90,7 +90,7 @@ def test_a_file_that_is_none_is_told(small, tmp_path):
 
 def test_a_policy_that_no_row_has_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match="pendulum, cart_pole, double_cart_pole .did you mean"):
+    with pytest.raises(UsageError, match=r"double_cart_pole \(did you mean"):
         command(["kurtz-policies", "--checkpoint", "pendulums=x"])
     with pytest.raises(UsageError, match="checkpoint x: unknown"):
         command(["kurtz-policies", "--checkpoint", "pendulum=x"])
