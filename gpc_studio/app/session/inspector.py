@@ -78,6 +78,8 @@ class Inspector:
             if origin is None:
                 self._newest = self._done = None
                 return
+            if self._newest is not None and not _same_task(self._newest.origin, origin):
+                self._newest = None  # it would be drawn in another world
             if self._thread is None and not self._stopping:
                 self._thread = threading.Thread(
                     target=self._run, name="gpc-studio inspector", daemon=True
@@ -106,7 +108,7 @@ class Inspector:
                     _log.exception("a policy's samples could not be looked into")
                     view = None
                 with self._bell:
-                    if self._wanted is not None:
+                    if self._wanted is not None and _same_task(wanted[0], self._wanted[0]):
                         self._newest, self._done = view, wanted
                 spent = time.monotonic() - began
                 with self._bell:
@@ -152,6 +154,10 @@ class Inspector:
         if self._lens is not None:
             self._lens.close()
             self._lens = None
+
+
+def _same_task(one: Outcome, other: Outcome) -> bool:
+    return one.job.pilot.task is other.job.pilot.task
 
 
 def _step_back() -> None:

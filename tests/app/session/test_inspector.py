@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -142,6 +143,31 @@ def test_the_inspector_shows_what_was_asked_last(plans):
         inspector.stop()
         inspector.stop()
     assert threading.active_count() == before
+
+
+def test_a_view_of_another_task_is_not_shown(plans):
+    job = plans[1].job
+    pilot = dataclasses.replace(job.pilot, task=load_task("pendulum"))
+    elsewhere = plans[1]._replace(job=job._replace(pilot=pilot))
+    inspector = Inspector()
+    try:
+        inspector.look(plans[0], 0.5)
+        until(lambda: inspector.newest is not None)
+        inspector.look(elsewhere, 0.5)
+        assert inspector.newest is None
+        until(lambda: inspector.newest is not None)
+        assert inspector.newest.origin is elsewhere
+        # One that is under way when another is asked for comes too late.
+        entered, gate, view = threading.Event(), threading.Event(), inspector._view
+        inspector._view = lambda *wanted: entered.set() or gate.wait(10.0) and view(*wanted)
+        inspector.look(plans[0], 0.25)
+        assert entered.wait(10.0)
+        inspector.look(elsewhere, 0.75)
+        gate.set()
+        until(lambda: inspector.newest is not None)
+        assert inspector.newest.origin is elsewhere
+    finally:
+        inspector.stop()
 
 
 def test_a_plan_that_cannot_be_looked_into_is_told_once(plans, caplog):
