@@ -159,7 +159,7 @@ def test_a_view_of_another_task_is_not_shown(plans):
         assert inspector.newest.origin is elsewhere
         # One that is under way when another is asked for comes too late.
         entered, gate, view = threading.Event(), threading.Event(), inspector._view
-        inspector._view = lambda *wanted: entered.set() or gate.wait(10.0) and view(*wanted)
+        inspector._view = lambda *wanted: entered.set() or (gate.wait(10.0) and view(*wanted))
         inspector.look(plans[0], 0.25)
         assert entered.wait(10.0)
         inspector.look(elsewhere, 0.75)
