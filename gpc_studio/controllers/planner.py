@@ -201,9 +201,10 @@ class Planner:
         return memory, self._plan(time, *parts), PlanTiming(*spent.tolist())
 
     def close(self) -> None:
-        """Ends the engine's threads."""
+        """Ends the engine's threads and drops the compiled code; nothing works any more."""
         if self._engine is not None:
             self._engine.close()
+        self._stages.close()
 
     def _iterate(
         self, memory: Memory, state: State, time: np.ndarray, settings: Array, iteration: int

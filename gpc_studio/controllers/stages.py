@@ -125,6 +125,11 @@ class Stages:
         self.update = jax.jit(self._update)
         self.act = jax.jit(self._act)
 
+    def close(self) -> None:
+        """Drops the compiled code at once: it refers to this object, and the other way round."""
+        for name in ("start", "propose", "cost", "update", "act"):
+            self.__dict__.pop(name, None)
+
     def _start(self, packed: Array, settings: Array) -> tuple[Distribution, Array, Array]:
         options = self.settings.options(settings)
 

@@ -1,6 +1,8 @@
 """The planning step."""
 
 import dataclasses
+import gc
+import weakref
 from itertools import pairwise
 
 import jax
@@ -373,3 +375,17 @@ def test_further_proposals(two):
     seeded = dataclasses.replace(controller("cem"), proposals=("policy",))
     with pytest.raises(ValueError, match="cem needs a proposal policy"):
         Planner(task, seeded, options)
+
+
+def test_a_closed_planner_is_gone_at_once():
+    planner, _ = make(CartPole(), "cem")
+    planner.compile(states(CartPole(), 1, seed=0))
+    stages, engine = weakref.ref(planner._stages), weakref.ref(planner.engine)
+    gc.disable()  # compiled code takes memory that the collector of cycles does not know of
+    try:
+        planner.close()
+        planner.close()
+        del planner
+        assert stages() is None and engine() is None
+    finally:
+        gc.enable()

@@ -53,7 +53,8 @@ class AnalyticEngine:
         return jax.block_until_ready(self._rollout(*self._last))
 
     def close(self) -> None:
-        """Drops the last inputs."""
+        """Drops the last inputs and the compiled code, which refers to this object."""
+        self.__dict__.pop("_rollout", None)
         self._last = ()
 
     def _trace(self, parameters: Any, state: State, controls: Array) -> Rollouts:
