@@ -147,7 +147,8 @@ def _storm(session: Any, rng: random.Random) -> None:
                 session.set_weight(name, rng.uniform(weight.min, weight.max))
             elif action < 0.9:
                 force = [rng.uniform(-2.0, 2.0) for _ in range(3)]
-                session.push(rng.randrange(1, snapshot.task.model.nbody), [0.0, 0.0, 0.5], force)
+                body, place = _some_body(snapshot, rng)
+                session.push(body, place, force)
                 session.release_push()
             elif action < 0.93:
                 session.set_speed(rng.uniform(0.1, 4.0))
@@ -159,6 +160,18 @@ def _storm(session: Any, rng: random.Random) -> None:
             pass  # The controller changed between the look and the command.
         time.sleep(0.05)
     session.resume()
+
+
+def _some_body(snapshot: Any, rng: random.Random) -> tuple[int, Any]:
+    """A body that moves, and where its centre is."""
+    import mujoco
+    import numpy as np
+
+    model, data = snapshot.task.model, mujoco.MjData(snapshot.task.model)
+    data.qpos[:] = snapshot.state.qpos
+    mujoco.mj_kinematics(model, data)
+    body = rng.choice(np.flatnonzero(model.body_treeid >= 0).tolist())
+    return body, data.xpos[body]
 
 
 def _visit(url: str, stop: threading.Event, errors: list[str]) -> None:

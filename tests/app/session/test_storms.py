@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from world import until
 
 from gpc_studio.app.session import Session
+from gpc_studio.options import OptionError
 
 
 def test_slider_storms_leave_no_gap(new_session, factory):
@@ -82,7 +84,10 @@ def test_storms_of_everything(new_session, factory):
                 elif kind == 4:
                     session.set_mode(("real-time", "lock-step")[rng.integers(2)])
                 elif kind == 5:
-                    session.push(1, rng.normal(size=3), 10 * rng.normal(size=3))
+                    x = float(session.snapshot.state.qpos[0])
+                    with contextlib.suppress(OptionError):  # a reset may have come between
+                        session.push(1, [x, 0.0, 0.2], 10 * rng.normal(size=3))
+                        pushed.append(seed)
                 elif kind == 6:
                     session.set_controller(("mppi", "cem")[rng.integers(2)])
                 elif kind == 7:
@@ -90,12 +95,15 @@ def test_storms_of_everything(new_session, factory):
                 else:
                     session.set_option("samples", int(rng.integers(2, 40)))
                 time.sleep(rng.exponential(0.003))
+            ended.append(1)
 
+        pushed, ended = [], []
         hands = [threading.Thread(target=hammer, args=(seed,)) for seed in range(3)]
         for hand in hands:
             hand.start()
         for hand in hands:
             hand.join()
+        assert set(pushed) == {0, 1, 2} and ended == [1, 1, 1]
         session.release_push()
         session.set_mode("real-time")
         session.resume()

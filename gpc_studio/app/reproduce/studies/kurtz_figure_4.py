@@ -88,7 +88,7 @@ def row(alpha: int, checkpoint: str, steps: int) -> Row:
     if checkpoint:
         options["checkpoint"] = checkpoint
     course = Course(Upright(), (steps,))
-    return Row(f"alpha_{alpha}", f"alpha = {alpha}", TASK, "gpc", options, course=course)
+    return Row(f"alpha_{alpha}", f"alpha {alpha}", TASK, "gpc", options, course=course)
 
 
 def drawn(shown_row: Row) -> Row:
@@ -126,7 +126,7 @@ class WarmStartStudy(Study):
         paths = [drawn(one) for one in rows]
         measured = measuring.found(context.folder, [*rows, *paths])
         cells = tuple(_cells(one, measured.get(one.name, {})) for one in rows)
-        columns = ("", "episodes", "change", "upright, last 5 s", "held", "after s")
+        columns = ("", "n", "change", "upright", "held", "after, s")
         used = policies.used(measured.values())
         title = load_task(TASK).title + (f", policy {used}" if used else "")
         if all(path.name in measured for path in paths):
@@ -205,6 +205,6 @@ def draw(path: Path, columns: Mapping[str, Measured]) -> None:
 
 STUDY = WarmStartStudy(
     name="kurtz-figure-4",
-    title="Double cart-pole, policy alone: without warm start (alpha = 0) and with (alpha = 1)",
+    title="Double cart-pole, policy alone: without (alpha 0) and with warm start (alpha 1)",
     source='Kurtz & Burdick, "Generative Predictive Control", 2025, arXiv 2502.13406, Fig. 4',
 )
