@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +211,9 @@ def test_claims_about_policies_are_measured_once(tmp_path, monkeypatch):
     save_untrained(Pendulum(), "pendulum", seed=1)
     with pytest.raises(UsageError, match="checkpoint_digest"):
         command(arguments)
+
+
+def test_the_training_in_the_documentation_is_that_of_the_preset():
+    text = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text()
+    written = " ".join(text.replace("\\\n", " ").split())
+    assert f"./{cost.PRESETS['pendulum'].train('pendulum')}" in written
