@@ -1,8 +1,10 @@
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gpc_studio.app import environment
@@ -113,3 +115,16 @@ def test_only_new_entries_of_our_own_folder_are_looked_at(tmp_path):
     os.utime(broken, (0, 0))  # from before the last look
     environment.repair_compilation_cache(environ)
     assert broken.exists()
+
+
+def test_memory_that_is_free_goes_back():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    kept = [bytearray(4000) for _ in range(30_000)]  # small, so that the heap holds them
+    last = bytearray(4000)  # keeps the end of the heap from shrinking by itself
+    full = process.memory_info().rss
+    del kept
+    environment.give_back_memory()
+    assert last is not None and full > before
+    if platform.libc_ver()[0] == "glibc":
+        assert process.memory_info().rss < full - 0.5 * (full - before)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpc_studio.app.environment import give_back_memory
 from gpc_studio.app.session.pilot import Job, Outcome, Pilot
 from gpc_studio.controllers.plan import Plan
 from gpc_studio.scenes.state import State
@@ -53,6 +54,8 @@ class PlannerThread:
             if isinstance(item, Pilot):
                 try:
                     item.planner.close()
+                    del item
+                    give_back_memory()
                 except Exception:
                     _log.warning("a planner could not be closed", exc_info=True)
                 continue
