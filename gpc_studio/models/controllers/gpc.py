@@ -24,7 +24,8 @@ class GPCOptions(PlanningOptions, PolicyOptions):
     warm_start: float = 1.0
     show_rollouts: bool = option(
         False, static=True, group="Policy",
-        help="Roll samples of the policy out, for the picture only: the first is executed anyhow.",
+        help="Roll samples of the policy out, for the picture only: the first is executed anyhow."
+        " At a warm start of 1 there is no noise in them, and all are alike.",
     )  # fmt: skip
 
     def policy_samples(self, samples: int) -> int:

@@ -95,6 +95,7 @@ def planning_options(task: Task, options: GpcOptions) -> PlanningOptions:
         "samples": 1 + options.gaussian_samples + options.policy_samples,
         "noise": options.noise,
         "ramp": 1.0,
+        "execute": "mean",  # line 9 of Algorithm 1: the updated mean is what is learned
     }
     own = {name: value for name, value in own.items() if name in known}
     return updated(planning, own)
