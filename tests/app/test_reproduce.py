@@ -58,6 +58,20 @@ def test_a_part_that_no_row_has_is_refused():
         command(["brudermueller-table-1", "--only", "nothing"])
 
 
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [("cart_pole-spc", ["cart_pole-spc"]), ("pole-spc", ["cart_pole-spc", "double_cart_pole-spc"])],
+)
+def test_a_row_by_its_whole_name_comes_before_those_that_contain_it(
+    only, names, tmp_path, monkeypatch
+):
+    asked = []
+    study = choose_study("kurtz-cost-per-step")
+    monkeypatch.setattr(type(study), "run", lambda self, context, rows: asked.extend(rows) or 0)
+    assert command([study.name, "--only", only, "--out", str(tmp_path)]) == 0
+    assert [row.name for row in asked] == names
+
+
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr("gpc_studio.app.reproduce.command.choose_study", lambda name: SMALL)

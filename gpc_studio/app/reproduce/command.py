@@ -36,7 +36,7 @@ class ReproduceOptions:
     """Episodes planned for at once in a process; by default those of the study. Another size may
     round differently."""
     only: str = ""
-    """Measure only rows whose name contains this, as `push_k` or `gpc_cem-10`."""
+    """Measure only the row of this name, or those whose name contains it, as `push_k`."""
     checkpoint: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A policy by its name or file, as in `--checkpoint pendulum=NAME`; may be repeated. What can
     be named, and what is taken otherwise, docs/reproduce.md tells for every study."""
@@ -60,9 +60,11 @@ def command(arguments: Sequence[str]) -> int:
         return 0
     study = choose_study(wanted.study)
     context = _context(wanted, study, shlex.join(["gpc-studio", "reproduce", *arguments]))
-    rows = [row for row in study.rows(context) if wanted.only in row.name]
+    all_rows = study.rows(context)
+    rows = [row for row in all_rows if row.name == wanted.only]
+    rows = rows or [row for row in all_rows if wanted.only in row.name]
     if not rows:
-        names = ", ".join(row.name for row in study.rows(context))
+        names = ", ".join(row.name for row in all_rows)
         raise UsageError(f"--only: expected a part of one of {names}, got {wanted.only!r}")
     code = 0
     if not wanted.show:
