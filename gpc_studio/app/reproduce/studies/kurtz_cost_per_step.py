@@ -230,7 +230,7 @@ _NOTES = (
     "Rail: theirs has hard stops at its ends; here it goes on beyond them, and the planners pay for"
     " it (the cost term rail), but that term is not counted. beyond: share of the steps beyond.",
     "Rows of a task are to be compared with each other first: SPC has no policy, so what parts it"
-    " from the authors' figure is the rail and the drawn starts.",
+    " from the authors' figure is the protocol, perhaps the rail, and the drawn starts.",
     "Authors' figures: branch rl of github.com/vincekurtz/gpc.",
 )
 
