@@ -57,7 +57,7 @@ class ViserPage:
         self.page.bring_to_front()
         return self
 
-    def wait(self, condition: Callable[[], object], what: str = "", seconds: float = 15.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str = "", seconds: float = 45.0) -> None:
         """Waits until `condition` holds.
 
         Raises:
