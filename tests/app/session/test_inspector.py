@@ -105,11 +105,7 @@ def test_plans_without_a_policy_have_nothing_to_see(origins):
 
 
 # One policy will do for the thread.
-@pytest.fixture
-def plans(origins):
-    if origins[0].job.pilot.task.name != "pendulum":
-        pytest.skip("seen with the other task")
-    return origins
+one_policy = pytest.mark.parametrize("origins", ["pendulum"], indirect=True)
 
 
 def until(condition, seconds=30.0):
@@ -119,25 +115,26 @@ def until(condition, seconds=30.0):
         time.sleep(0.01)
 
 
-def test_the_inspector_shows_what_was_asked_last(plans):
+@one_policy
+def test_the_inspector_shows_what_was_asked_last(origins):
     before = threading.active_count()
     inspector = Inspector()
     assert threading.active_count() == before and inspector.newest is None
     try:
         for k in range(50):
-            inspector.look(plans[k % 2], k / 50)
-        inspector.look(plans[1], 0.5)
+            inspector.look(origins[k % 2], k / 50)
+        inspector.look(origins[1], 0.5)
         until(lambda: inspector.newest is not None and inspector.newest.time == 0.5)
         view = inspector.newest
-        assert view.origin is plans[1]
+        assert view.origin is origins[1]
         assert view.way.shape[:2] == (5, len(view.plan.knots))
         inspector.look(None, 1.0)
         assert inspector.newest is None
-        inspector.look(plans[0], 1.0)
+        inspector.look(origins[0], 1.0)
         until(lambda: inspector.newest is not None)
-        flow = plans[0].plan.source == Source.FLOW
+        flow = origins[0].plan.source == Source.FLOW
         np.testing.assert_allclose(
-            inspector.newest.plan.traces, plans[0].plan.traces[flow], atol=1e-4
+            inspector.newest.plan.traces, origins[0].plan.traces[flow], atol=1e-4
         )
     finally:
         inspector.stop()
@@ -145,13 +142,14 @@ def test_the_inspector_shows_what_was_asked_last(plans):
     assert threading.active_count() == before
 
 
-def test_a_view_of_another_task_is_not_shown(plans):
-    job = plans[1].job
+@one_policy
+def test_a_view_of_another_task_is_not_shown(origins):
+    job = origins[1].job
     pilot = dataclasses.replace(job.pilot, task=load_task("pendulum"))
-    elsewhere = plans[1]._replace(job=job._replace(pilot=pilot))
+    elsewhere = origins[1]._replace(job=job._replace(pilot=pilot))
     inspector = Inspector()
     try:
-        inspector.look(plans[0], 0.5)
+        inspector.look(origins[0], 0.5)
         until(lambda: inspector.newest is not None)
         inspector.look(elsewhere, 0.5)
         assert inspector.newest is None
@@ -160,7 +158,7 @@ def test_a_view_of_another_task_is_not_shown(plans):
         # One that is under way when another is asked for comes too late.
         entered, gate, view = threading.Event(), threading.Event(), inspector._view
         inspector._view = lambda *wanted: entered.set() or (gate.wait(10.0) and view(*wanted))
-        inspector.look(plans[0], 0.25)
+        inspector.look(origins[0], 0.25)
         assert entered.wait(10.0)
         inspector.look(elsewhere, 0.75)
         gate.set()
@@ -170,15 +168,16 @@ def test_a_view_of_another_task_is_not_shown(plans):
         inspector.stop()
 
 
-def test_a_plan_that_cannot_be_looked_into_is_told_once(plans, caplog):
+@one_policy
+def test_a_plan_that_cannot_be_looked_into_is_told_once(origins, caplog):
     inspector = Inspector()
     try:
-        broken = plans[0]._replace(before=None)
+        broken = origins[0]._replace(before=None)
         inspector.look(broken, 0.5)
         until(lambda: caplog.records)
         time.sleep(0.3)
         assert len(caplog.records) == 1 and inspector.newest is None
-        inspector.look(plans[0], 0.5)
+        inspector.look(origins[0], 0.5)
         until(lambda: inspector.newest is not None)
     finally:
         inspector.stop()

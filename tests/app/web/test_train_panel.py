@@ -12,8 +12,9 @@ from fake_session import FakeSession
 from gpc_studio.app.planners import default_options
 from gpc_studio.app.train.command import read
 from gpc_studio.app.train.curves import PANELS
+from gpc_studio.app.train.sizes import SIZES
 from gpc_studio.app.web.panels import train as module
-from gpc_studio.app.web.panels.train import SIZES, TrainPanel
+from gpc_studio.app.web.panels.train import TrainPanel
 from gpc_studio.app.web.server import WebServer
 from gpc_studio.models.library import path_for
 from gpc_studio.scenes import load_task

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from gpc_studio.app.planners import CHECKPOINT, uses_policy
 from gpc_studio.app.session.snapshot import Snapshot
 from gpc_studio.app.train.command import METHODS
 from gpc_studio.app.train.curves import PANELS
+from gpc_studio.app.train.sizes import SIZES, Size
 from gpc_studio.app.train.worker import TrainWorker
 from gpc_studio.app.web import html
 from gpc_studio.app.web.charts.chart import Chart, Line, thinned
@@ -43,9 +43,6 @@ _COLOURS = {
 _X_LABEL = {"gpc": "Round", "offline": "Optimiser step"}
 _ENDED = ("done", "stopped", "failed")
 
-Size = Callable[[Task, str], Sequence[str]]
-"""Flags of `gpc-studio train` for a task and a method."""
-
 
 class Worker(Protocol):
     """What the panel needs of `app.train.worker.TrainWorker`, which says more."""
@@ -65,35 +62,6 @@ class Worker(Protocol):
     def stop(self, timeout: float = ...) -> None:
         """Saves and ends; blocks until then."""
         ...
-
-
-def full(task: Task, method: str) -> Sequence[str]:
-    """The task's own training recipe."""
-    del task, method
-    return ()
-
-
-def quick(task: Task, method: str) -> Sequence[str]:
-    """Less than half of it, for a first look."""
-    from gpc_studio.models.training.options import (
-        CollectOptions,
-        GpcOptions,
-        OfflineOptions,
-        training_defaults,
-    )
-
-    if method == "gpc":
-        rounds = training_defaults(task, "gpc", GpcOptions()).iterations
-        return ("--iterations", str(max(2, round(0.4 * rounds))))
-    episodes = training_defaults(task, "collect", CollectOptions()).episodes
-    steps = training_defaults(task, "offline", OfflineOptions()).steps
-    return (
-        "--episodes", str(max(16, round(0.3 * episodes))),
-        "--steps", str(max(100, round(0.4 * steps))),
-    )  # fmt: skip
-
-
-SIZES: Mapping[str, Size] = MappingProxyType({"quick": quick, "full": full})
 
 
 @dataclass(frozen=True)
